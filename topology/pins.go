@@ -1,0 +1,37 @@
+//go:build pins
+
+package topology
+
+import (
+	_ "github.com/DataDog/sketches-go/ddsketch"
+	_ "github.com/IBM/sarama"
+	_ "github.com/axiomhq/hyperloglog"
+	_ "github.com/bojanz/currency"
+	_ "github.com/bytedance/sonic"
+	_ "github.com/cespare/xxhash/v2"
+	_ "github.com/cockroachdb/datadriven"
+	_ "github.com/danielgtaylor/huma/v2"
+	_ "github.com/danielgtaylor/huma/v2/adapters/humago"
+	_ "github.com/go-json-experiment/json/jsontext"
+	_ "github.com/goccy/go-json"
+	_ "github.com/goccy/go-yaml"
+	_ "github.com/gorilla/websocket"
+	_ "github.com/govalues/decimal"
+	_ "github.com/klauspost/compress/zstd"
+	_ "github.com/knadh/koanf/v2"
+	_ "github.com/lovoo/goka"
+	_ "github.com/planetscale/vtprotobuf/protohelpers"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/schollz/progressbar/v3"
+	_ "github.com/spf13/cobra"
+	_ "github.com/stretchr/testify/require"
+	_ "github.com/syndtr/goleveldb/leveldb"
+	_ "github.com/twmb/franz-go/pkg/kadm"
+	_ "github.com/twmb/franz-go/pkg/kfake"
+	_ "github.com/twmb/franz-go/pkg/kgo"
+	_ "github.com/twmb/franz-go/pkg/sasl/scram"
+	_ "github.com/twmb/franz-go/pkg/sasl/plain"
+	_ "go.uber.org/goleak"
+	_ "golang.org/x/sync/errgroup"
+	_ "pgregory.net/rapid"
+)
