@@ -989,9 +989,8 @@ func (x *Mark) GetIdle() bool {
 type Marks struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sources       []*Mark                `protobuf:"bytes,1,rep,name=sources,proto3" json:"sources,omitempty"`
-	WatermarkMs   int64                  `protobuf:"varint,2,opt,name=watermark_ms,json=watermarkMs,proto3" json:"watermark_ms,omitempty"` // the least of the sources that are not idle; never goes back
-	Late          int64                  `protobuf:"varint,3,opt,name=late,proto3" json:"late,omitempty"`
-	Duplicates    int64                  `protobuf:"varint,4,opt,name=duplicates,proto3" json:"duplicates,omitempty"`
+	WatermarkMs   int64                  `protobuf:"varint,2,opt,name=watermark_ms,json=watermarkMs,proto3" json:"watermark_ms,omitempty"`                                                  // the least of the sources that are not idle; never goes back
+	Counters      map[string]int64       `protobuf:"bytes,3,rep,name=counters,proto3" json:"counters,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // exact counts by name (duplicates, late, waiting …): they commit with the rows
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1040,18 +1039,11 @@ func (x *Marks) GetWatermarkMs() int64 {
 	return 0
 }
 
-func (x *Marks) GetLate() int64 {
+func (x *Marks) GetCounters() map[string]int64 {
 	if x != nil {
-		return x.Late
+		return x.Counters
 	}
-	return 0
-}
-
-func (x *Marks) GetDuplicates() int64 {
-	if x != nil {
-		return x.Duplicates
-	}
-	return 0
+	return nil
 }
 
 // Finding is a record of weir-findings, key rule|entity.
@@ -1264,14 +1256,14 @@ const file_rows_proto_rawDesc = "" +
 	"partitions\x18\x03 \x01(\x05R\n" +
 	"partitions\x12!\n" +
 	"\fwatermark_ms\x18\x04 \x01(\x03R\vwatermarkMs\x12\x12\n" +
-	"\x04idle\x18\x05 \x01(\bR\x04idle\"\x8a\x01\n" +
+	"\x04idle\x18\x05 \x01(\bR\x04idle\"\xd0\x01\n" +
 	"\x05Marks\x12*\n" +
 	"\asources\x18\x01 \x03(\v2\x10.weir.table.MarkR\asources\x12!\n" +
-	"\fwatermark_ms\x18\x02 \x01(\x03R\vwatermarkMs\x12\x12\n" +
-	"\x04late\x18\x03 \x01(\x03R\x04late\x12\x1e\n" +
-	"\n" +
-	"duplicates\x18\x04 \x01(\x03R\n" +
-	"duplicates\"\xd3\x01\n" +
+	"\fwatermark_ms\x18\x02 \x01(\x03R\vwatermarkMs\x12;\n" +
+	"\bcounters\x18\x03 \x03(\v2\x1f.weir.table.Marks.CountersEntryR\bcounters\x1a;\n" +
+	"\rCountersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xd3\x01\n" +
 	"\aFinding\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x16\n" +
 	"\x06entity\x18\x02 \x01(\tR\x06entity\x12\x19\n" +
@@ -1294,7 +1286,7 @@ func file_rows_proto_rawDescGZIP() []byte {
 	return file_rows_proto_rawDescData
 }
 
-var file_rows_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_rows_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_rows_proto_goTypes = []any{
 	(*Order)(nil),    // 0: weir.table.Order
 	(*Item)(nil),     // 1: weir.table.Item
@@ -1307,21 +1299,23 @@ var file_rows_proto_goTypes = []any{
 	(*Mark)(nil),     // 8: weir.table.Mark
 	(*Marks)(nil),    // 9: weir.table.Marks
 	(*Finding)(nil),  // 10: weir.table.Finding
+	nil,              // 11: weir.table.Marks.CountersEntry
 }
 var file_rows_proto_depIdxs = []int32{
-	1, // 0: weir.table.Order.items:type_name -> weir.table.Item
-	2, // 1: weir.table.Order.client:type_name -> weir.table.Client
-	3, // 2: weir.table.Order.entries:type_name -> weir.table.Entry
-	5, // 3: weir.table.Cell.top:type_name -> weir.table.TopEntry
-	6, // 4: weir.table.Cell.sessions:type_name -> weir.table.Session
-	7, // 5: weir.table.Cell.slices:type_name -> weir.table.Slice
-	4, // 6: weir.table.Slice.cell:type_name -> weir.table.Cell
-	8, // 7: weir.table.Marks.sources:type_name -> weir.table.Mark
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	1,  // 0: weir.table.Order.items:type_name -> weir.table.Item
+	2,  // 1: weir.table.Order.client:type_name -> weir.table.Client
+	3,  // 2: weir.table.Order.entries:type_name -> weir.table.Entry
+	5,  // 3: weir.table.Cell.top:type_name -> weir.table.TopEntry
+	6,  // 4: weir.table.Cell.sessions:type_name -> weir.table.Session
+	7,  // 5: weir.table.Cell.slices:type_name -> weir.table.Slice
+	4,  // 6: weir.table.Slice.cell:type_name -> weir.table.Cell
+	8,  // 7: weir.table.Marks.sources:type_name -> weir.table.Mark
+	11, // 8: weir.table.Marks.counters:type_name -> weir.table.Marks.CountersEntry
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_rows_proto_init() }
@@ -1335,7 +1329,7 @@ func file_rows_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rows_proto_rawDesc), len(file_rows_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
