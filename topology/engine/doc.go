@@ -1,0 +1,41 @@
+// Package engine runs goka's processors and views on franz-go, exactly once. Every client edge of goka is an interface; this
+// package fills each of them, so that what was polled, what was processed and what is committed are the same set.
+//
+// Its place in the journey: every hop from topic to topic (orders → deltas → metrics) is one Runtime, and every table that the
+// view server reads arrives through ViewOptions.
+//
+// # File map
+//
+//	runtime.go        Config, Spec, Runtime: one goka processor and its supervisor
+//	group.go          sarama.ConsumerGroup: generations, claims, the barrier, when to commit
+//	session.go        what a guarantee means: transactions (exactly_once) or flush-then-commit (at_least_once)
+//	partition.go      Partition: what a callback may touch; watermark, counters, other rows
+//	tx.go             Tx: what hooks may do at the barrier
+//	timer.go          the deadline index and its firing
+//	store.go          storage.Storage: overlay of uncommitted rows over LevelDB
+//	level.go          LevelDB: layout, options, identity, repair by wiping
+//	cache.go          committed rows kept in memory
+//	producer.go       goka.Producer that writes into the open transaction
+//	tableconsumer.go  sarama.Consumer that recovers tables through commit markers
+//	topicmanager.go   goka.TopicManager on kadm
+//	view.go           goka.View options and their storage
+//	stats.go          Prometheus
+//
+// # One generation
+//
+//	assigned ─► Setup (goka recovers every table partition) ─► begin
+//	   ┌──────────────────────────────────────────────────────────┐
+//	   ▼                                                          │
+//	 poll ─► hand records to claims ─► barrier: all marked ─► timers ─► due? ─► commit ─► begin
+//	   │                                                                          │
+//	   └─ revoked, lost or failed ─► abort ─► drop dirty rows ─► Cleanup ◄────────┘ refused
+//
+// Invariant: committed ≤ processed ≤ polled, and at the barrier processed = polled. Between barriers a Partition and its Store
+// belong to the one goka goroutine of that partition; at the barrier they belong to the engine's loop. The hand-over is the
+// barrier itself, so neither needs a lock.
+//
+// # Lock order
+//
+// Runtime.mu → levels.mu. assignment.mu and tableConsumer.mu are leaves. No lock is held over a call to Kafka or LevelDB except
+// levels.mu while a database is opened.
+package engine

@@ -1,0 +1,203 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/syndtr/goleveldb/leveldb"
+	lerrors "github.com/syndtr/goleveldb/leveldb/errors"
+	"github.com/syndtr/goleveldb/leveldb/filter"
+	"github.com/syndtr/goleveldb/leveldb/opt"
+	"github.com/syndtr/goleveldb/leveldb/util"
+
+	"weir/topology/event"
+)
+
+// A table partition's LevelDB, DATA_DIR/TOPIC/PARTITION:
+//
+//	'r' key                  → row
+//	't' deadline(8) key      → nothing   deadline in Unix ms, big-endian: the index that timers walk
+//	'm' name                 → meta      "offset": decimal changelog offset; "identity": layout, cluster id, topic id
+//
+// All of it can be made again from the changelog, so a database that is corrupt or belongs to another topic is removed.
+const (
+	rowPrefix      = 'r'
+	deadlinePrefix = 't'
+	layoutVersion  = "1"
+)
+
+var (
+	metaOffset   = []byte("moffset")
+	metaIdentity = []byte("midentity")
+)
+
+func appendDeadline(b []byte, at event.UnixMilli, key string) []byte {
+	b = append(b, deadlinePrefix)
+	b = binary.BigEndian.AppendUint64(b, uint64(max(at, 0)))
+	return append(b, key...)
+}
+
+// level is one open database. Get runs without a lock; leveldb.DB is safe for concurrent use.
+type level struct {
+	*leveldb.DB
+	path string
+	refs int
+	key  []byte // scratch of get: one goroutine reads at a time, as Store promises
+}
+
+func (l *level) get(key string) ([]byte, error) {
+	l.key = append(append(l.key[:0], rowPrefix), key...)
+	v, err := l.DB.Get(l.key, nil)
+	if errors.Is(err, leveldb.ErrNotFound) {
+		return nil, nil
+	}
+	return v, err
+}
+
+func (l *level) meta(name []byte) ([]byte, error) {
+	v, err := l.DB.Get(name, nil)
+	if errors.Is(err, leveldb.ErrNotFound) {
+		return nil, nil
+	}
+	return v, err
+}
+
+func (l *level) firstDeadline() (event.UnixMilli, error) { return l.deadlineFrom(0) }
+
+func (l *level) deadlineFrom(from event.UnixMilli) (event.UnixMilli, error) {
+	it := l.NewIterator(&util.Range{Start: appendDeadline(nil, from, ""), Limit: []byte{deadlinePrefix + 1}}, nil)
+	defer it.Release()
+	if it.Next() {
+		return event.UnixMilli(binary.BigEndian.Uint64(it.Key()[1:9])), nil
+	}
+	return noDeadline, it.Error()
+}
+
+// levels keeps databases open across generations: opening replays a journal, and a rebalance should not wait for that.
+type levels struct {
+	rt *Runtime
+	mu sync.Mutex
+	m  map[string]*level
+	id map[string][]byte // topic → identity
+}
+
+func newLevels(rt *Runtime) *levels {
+	return &levels{rt: rt, m: map[string]*level{}, id: map[string][]byte{}}
+}
+
+func (ls *levels) open(topic string, partition int32) (*level, error) {
+	path := filepath.Join(ls.rt.cfg.DataDir, topic, strconv.Itoa(int(partition)))
+	id, err := ls.identity(topic)
+	if err != nil {
+		return nil, err
+	}
+	ls.mu.Lock()
+	l := ls.m[path]
+	if l == nil {
+		l = &level{path: path}
+		ls.m[path] = l
+	}
+	ls.mu.Unlock()
+	// Partitions open in parallel; goka opens each by one goroutine at a time.
+	if l.DB == nil {
+		if l.DB, err = openLevel(path, id, ls.rt.log.Warn); err != nil {
+			return nil, err
+		}
+	}
+	ls.mu.Lock()
+	l.refs++
+	ls.mu.Unlock()
+	return l, nil
+}
+
+func (ls *levels) release(l *level) {
+	ls.mu.Lock()
+	l.refs--
+	ls.mu.Unlock()
+}
+
+func (ls *levels) close() {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for path, l := range ls.m {
+		if l.DB != nil {
+			if err := l.DB.Close(); err != nil {
+				ls.rt.log.Warn("closing a table", "path", path, "error", err)
+			}
+		}
+		delete(ls.m, path)
+	}
+}
+
+// identity says which topic of which cluster a database copies.
+func (ls *levels) identity(topic string) ([]byte, error) {
+	ls.mu.Lock()
+	id := ls.id[topic]
+	ls.mu.Unlock()
+	if id != nil {
+		return id, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	id, err := topicIdentity(ctx, ls.rt.cfg.Kafka, topic)
+	if err != nil {
+		return nil, err
+	}
+	ls.mu.Lock()
+	ls.id[topic] = id
+	ls.mu.Unlock()
+	return id, nil
+}
+
+var levelOptions = opt.Options{
+	BlockCacheCapacity:     16 << 20,
+	WriteBuffer:            16 << 20,
+	CompactionTableSize:    8 << 20,
+	OpenFilesCacheCapacity: 200,
+	Filter:                 filter.NewBloomFilter(10),
+	Strict:                 opt.StrictJournalChecksum | opt.StrictJournal | opt.StrictBlockChecksum,
+	Compression:            opt.SnappyCompression,
+}
+
+// openLevel opens or creates a database. One that is damaged, or that copies another topic, is removed first: the changelog fills
+// it again.
+func openLevel(path string, identity []byte, warn func(string, ...any)) (*leveldb.DB, error) {
+	for again := false; ; again = true {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return nil, fmt.Errorf("creating the data folder: %w", err)
+		}
+		o := levelOptions
+		db, err := leveldb.OpenFile(path, &o)
+		switch {
+		case err == nil:
+			had, err := db.Get(metaIdentity, nil)
+			if errors.Is(err, leveldb.ErrNotFound) {
+				if off, _ := db.Has(metaOffset, nil); !off {
+					return db, db.Put(metaIdentity, identity, nil)
+				}
+			} else if err == nil && bytes.Equal(had, identity) {
+				return db, nil
+			}
+			_ = db.Close()
+			warn("local table belongs to another topic or layout; rebuilding it from the changelog", "path", path)
+		case lerrors.IsCorrupted(err):
+			warn("local table is damaged; rebuilding it from the changelog", "path", path, "error", err)
+		default:
+			return nil, fmt.Errorf("opening table %s: %w (is another weir process using this data folder?)", path, err)
+		}
+		if again {
+			return nil, fmt.Errorf("table %s cannot be made: it is damaged again right after being removed", path)
+		}
+		if err := os.RemoveAll(path); err != nil {
+			return nil, fmt.Errorf("removing damaged table %s: %w", path, err)
+		}
+	}
+}

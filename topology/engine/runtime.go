@@ -1,0 +1,272 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/lovoo/goka"
+	"github.com/lovoo/goka/storage"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/topology/client"
+	"weir/topology/event"
+)
+
+// Guarantee is what a crash may cost.
+type Guarantee string
+
+const (
+	// ExactlyOnce binds input offsets, state and output into one Kafka transaction.
+	ExactlyOnce Guarantee = "exactly_once"
+	// AtLeastOnce commits offsets only after state and output are acknowledged: after a crash some input is processed again.
+	AtLeastOnce Guarantee = "at_least_once"
+)
+
+// Config is how a Runtime runs. Zero values take the defaults named beside the fields.
+type Config struct {
+	Kafka     client.Config
+	Instance  string // this process among its peers: static membership and transactional id; required
+	DataDir   string // LevelDB lives below it; required
+	Guarantee Guarantee
+
+	CommitInterval  time.Duration // between commits of a live stream; 50 ms
+	BacklogInterval time.Duration // between commits while far behind; 1 s
+	SessionTimeout  time.Duration // 10 s
+	Heartbeat       time.Duration // 1 s
+	Idle            time.Duration // a caught-up source without a record for so long holds no watermark back; 30 s
+	Disorder        time.Duration // watermark = greatest event time − Disorder
+	CacheBytes      int           // committed rows kept in memory, all partitions together; 64 MiB
+	LeaveOnStop     bool          // give partitions up at once on a graceful stop (scale-in), instead of keeping them for a restart
+	RecoverAhead    bool          // restore all partitions before joining, so that taking some over is short
+
+	Logger   *slog.Logger
+	Registry prometheus.Registerer // nil: no metrics
+}
+
+// Limits of one Runtime.
+const (
+	maxPollRecords    = 20_000
+	maxPendingRecords = 150_000 // input records in one transaction
+	maxDirtyBytes     = 192 << 20
+	transactionLimit  = 60 * time.Second
+	claimBuffer       = 1024
+)
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Instance == "" || c.DataDir == "" {
+		return c, errors.New("engine: Instance and DataDir are required")
+	}
+	set := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	set(&c.CommitInterval, 50*time.Millisecond)
+	set(&c.BacklogInterval, time.Second)
+	set(&c.SessionTimeout, 10*time.Second)
+	set(&c.Heartbeat, time.Second)
+	set(&c.Idle, 30*time.Second)
+	if c.CacheBytes <= 0 {
+		c.CacheBytes = 64 << 20
+	}
+	switch c.Guarantee {
+	case "":
+		c.Guarantee = ExactlyOnce
+	case ExactlyOnce, AtLeastOnce:
+	default:
+		return c, fmt.Errorf("guarantee %q is not known: use %s or %s", c.Guarantee, ExactlyOnce, AtLeastOnce)
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+// Spec is what a group gives the engine beside its goka graph.
+type Spec struct {
+	Graph *goka.GroupGraph
+	// Sources are the input topics whose partitions make the watermark (their callbacks call Partition.Observe). With none, the
+	// watermark comes from upstream marks (Partition.Mark).
+	Sources []string
+	// MarkTopics get this group's watermark: each partition sends it to each of theirs.
+	MarkTopics []string
+	// CheckKeys counts input records that stand in another partition than murmur2 of their key.
+	CheckKeys bool
+	Hooks     Hooks
+}
+
+// Hooks run at the barrier, when no callback does and the engine owns all rows. Nil functions are skipped.
+type Hooks struct {
+	// BeforeCommit may add output and rows to the transaction that is about to end.
+	BeforeCommit func(*Tx) error
+	// Rollback follows an abort: rows and output since the last commit are gone, so must be what was kept beside them.
+	Rollback func()
+	// Deadline tells when a row wants Timer to be called. It depends on nothing but its arguments.
+	Deadline func(key string, row []byte) (event.UnixMilli, bool)
+	// Timer is called once the partition's watermark has passed a row's deadline. It must move or end the deadline.
+	Timer func(tx *Tx, p *Partition, key string, row []byte) error
+}
+
+// Runtime is one group of processors on this instance.
+type Runtime struct {
+	cfg    Config
+	spec   Spec
+	name   string
+	table  string
+	log    *slog.Logger
+	stats  *stats
+	levels *levels
+
+	mu    sync.RWMutex
+	parts map[int32]*Partition
+
+	session session // of the running Consume; written by the loop, read by callbacks it started
+	stock   bool
+}
+
+// New builds a Runtime. build gets it early so that callbacks can ask for their Partition.
+func New(cfg Config, group string, build func(*Runtime) Spec) (*Runtime, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	rt := &Runtime{cfg: cfg, name: group, table: group + "-table", log: cfg.Logger.With("group", group), parts: map[int32]*Partition{}}
+	rt.stats = newStats(cfg.Registry, group)
+	rt.levels = newLevels(rt)
+	rt.spec = build(rt)
+	return rt, nil
+}
+
+// Name is the goka group's name.
+func (rt *Runtime) Name() string { return rt.name }
+
+// Partition is the handle that a callback uses for its own partition.
+func (rt *Runtime) Partition(p int32) *Partition {
+	rt.mu.RLock()
+	part := rt.parts[p]
+	rt.mu.RUnlock()
+	if part == nil {
+		rt.mu.Lock()
+		defer rt.mu.Unlock()
+		if part = rt.parts[p]; part == nil {
+			part = newPartition(rt, p)
+			rt.parts[p] = part
+		}
+	}
+	return part
+}
+
+// Run processes until ctx ends. A processor that fails is built anew, after a pause that grows from 0.5 s to 30 s and starts again
+// once a processor has run for a minute.
+func (rt *Runtime) Run(ctx context.Context) error {
+	defer rt.levels.close()
+	pause := 500 * time.Millisecond
+	for {
+		started := time.Now()
+		err := rt.runOnce(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Since(started) > time.Minute {
+			pause = 500 * time.Millisecond
+		}
+		rt.stats.restarts.Inc()
+		rt.log.Error("processor stopped; it will be started again", "in", pause, "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		pause = min(pause*2, 30*time.Second)
+	}
+}
+
+func (rt *Runtime) runOnce(ctx context.Context) error {
+	proc, err := goka.NewProcessor(rt.cfg.Kafka.Brokers, rt.spec.Graph, rt.options()...)
+	if err != nil {
+		return fmt.Errorf("building processor %s: %w", rt.name, err)
+	}
+	err = proc.Run(ctx)
+	if err == nil && ctx.Err() == nil {
+		err = errors.New("processor ended without an error")
+	}
+	return err
+}
+
+func (rt *Runtime) options() []goka.ProcessorOption {
+	opts := []goka.ProcessorOption{
+		goka.WithClientID(rt.cfg.Instance),
+		goka.WithLogger(gokaLogger{rt.log}),
+		goka.WithHasher(Hasher),
+		goka.WithNilHandling(goka.NilProcess),
+		goka.WithPartitionChannelSize(claimBuffer),
+		goka.WithUpdateCallback(updateTable),
+		goka.WithConsumerGroupBuilder(func([]string, string, string) (sarama.ConsumerGroup, error) {
+			return &consumerGroup{rt: rt, errs: make(chan error)}, nil
+		}),
+		goka.WithProducerBuilder(func([]string, string, func() hash.Hash32) (goka.Producer, error) {
+			return producer{rt}, nil
+		}),
+		goka.WithConsumerSaramaBuilder(func([]string, string) (sarama.Consumer, error) {
+			return newTableConsumer(rt.cfg.Kafka, rt.log, rt.stats)
+		}),
+		goka.WithTopicManagerBuilder(func([]string) (goka.TopicManager, error) {
+			return newTopicManager(rt.cfg.Kafka)
+		}),
+		goka.WithStorageBuilder(func(topic string, partition int32) (storage.Storage, error) {
+			return rt.openStore(topic, partition)
+		}),
+	}
+	if rt.cfg.RecoverAhead {
+		opts = append(opts, goka.WithRecoverAhead())
+	}
+	return opts
+}
+
+// updateTable applies a changelog record while a table recovers. A record without a key is a transaction marker that the
+// table consumer passes on, so that goka sees the end of the log.
+func updateTable(_ goka.UpdateContext, s storage.Storage, key string, value []byte) error {
+	switch {
+	case key == "":
+		return nil
+	case value == nil:
+		return s.Delete(key)
+	default:
+		return s.Set(key, value)
+	}
+}
+
+// gokaLogger passes goka's few words on: its chatter is debug to an operator of weir.
+type gokaLogger struct{ log *slog.Logger }
+
+func (l gokaLogger) Printf(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
+func (l gokaLogger) Println(args ...any)               { l.Print(args...) }
+func (l gokaLogger) Print(args ...any)                 { l.log.Debug(fmt.Sprint(args...)) }
+
+// clientOptions are the options of every group client of the runtime.
+func (rt *Runtime) clientOptions() ([]kgo.Opt, error) {
+	opts, err := rt.cfg.Kafka.Options()
+	if err != nil {
+		return nil, err
+	}
+	return append(opts,
+		kgo.ConsumerGroup(rt.name),
+		kgo.Balancers(kgo.RangeBalancer()), // assigns equal partition numbers of all topics together: goka needs co-partitioned claims
+		kgo.InstanceID(rt.cfg.Instance),
+		kgo.SessionTimeout(rt.cfg.SessionTimeout),
+		kgo.HeartbeatInterval(rt.cfg.Heartbeat),
+		kgo.RebalanceTimeout(30*time.Second),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchMaxBytes(16<<20), kgo.FetchMaxPartitionBytes(2<<20), kgo.FetchMaxWait(time.Second),
+		kgo.ProducerBatchCompression(kgo.SnappyCompression()), kgo.ProducerLinger(2*time.Millisecond),
+		kgo.MaxBufferedRecords(4*maxPendingRecords),
+		kgo.RecordPartitioner(byNumber{kgo.StickyKeyPartitioner(nil)}),
+	), nil
+}

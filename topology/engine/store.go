@@ -1,0 +1,325 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/lovoo/goka/storage"
+	"github.com/syndtr/goleveldb/leveldb"
+	"github.com/syndtr/goleveldb/leveldb/util"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/topology/event"
+)
+
+// Store is one partition of a group table: uncommitted rows over committed ones.
+//
+//	Get ─► dirty ─► flushing ─► cache ─► LevelDB
+//	Set ─► dirty ──commit──► flushing ──LevelDB write, beside the next batch──► cache
+//	           └──abort──► gone
+//
+// Invariant: LevelDB holds only committed rows, together with the changelog offset they reach, in one batch.
+type Store struct {
+	rt        *Runtime
+	topic     string
+	partition int32
+	db        *level
+
+	dirty      map[string][]byte // nil value = deleted
+	dirtyBytes int
+	fired      [][]byte // index entries handled since the last commit
+
+	flushing      map[string][]byte
+	flushingFired [][]byte
+	flushed       chan error // nil: no write under way
+	batch         leveldb.Batch
+
+	cache        cache
+	hits, misses int64 // since the last report
+	recovered    bool
+	offset       int64 // of the changelog, as recovered or committed
+	sentTo       int64 // greatest changelog offset of the open transaction
+
+	// nextDeadline is not later than the earliest entry of the deadline index; entries of rows that are still dirty or flushing
+	// count from the commit that wrote them.
+	nextDeadline        event.UnixMilli
+	nextDeadlineFlushed event.UnixMilli // earliest deadline of the write under way; valid once it ended
+}
+
+const noDeadline = event.UnixMilli(math.MaxInt64)
+
+var _ storage.Storage = (*Store)(nil)
+
+func (rt *Runtime) openStore(topic string, partition int32) (storage.Storage, error) {
+	db, err := rt.levels.open(topic, partition)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{rt: rt, topic: topic, partition: partition, db: db, dirty: map[string][]byte{}, offset: -1, nextDeadline: noDeadline}
+	s.cache.limit = rt.cfg.CacheBytes / 8
+	if topic == rt.table {
+		rt.Partition(partition).store = s
+	}
+	return s, nil
+}
+
+// Open does nothing: the database is open since openStore and outlives the generation.
+func (s *Store) Open() error { return nil }
+
+// Close waits for the last write. Rows that are not committed are dropped.
+func (s *Store) Close() error {
+	if !s.recovered && len(s.dirty) > 0 { // recovery was cut short: what was read is committed, keep it
+		if err := s.writeRecovered(); err != nil {
+			return err
+		}
+	}
+	err := s.waitFlush()
+	s.rt.levels.release(s.db)
+	return err
+}
+
+// Has reports whether there is a row.
+func (s *Store) Has(key string) (bool, error) {
+	v, err := s.Get(key)
+	return v != nil, err
+}
+
+// Get returns the row, nil if there is none. The bytes must not be changed.
+func (s *Store) Get(key string) ([]byte, error) {
+	if v, ok := s.dirty[key]; ok {
+		return v, nil
+	}
+	if v, ok := s.flushing[key]; ok {
+		return v, nil
+	}
+	if v, ok := s.cache.get(key); ok {
+		s.hits++
+		return v, nil
+	}
+	s.misses++
+	v, err := s.db.get(key)
+	if err == nil && v != nil {
+		s.cache.put(key, v)
+	}
+	return v, err
+}
+
+// Set writes a row; nil deletes it. The store keeps value.
+func (s *Store) Set(key string, value []byte) error {
+	if key == "" {
+		return errors.New("a row needs a key: records without one belong to the dead-letter topic")
+	}
+	s.dirty[key] = value
+	s.dirtyBytes += len(key) + len(value)
+	if !s.recovered && s.dirtyBytes >= recoveryBatchBytes {
+		return s.writeRecovered()
+	}
+	return nil
+}
+
+// Delete removes a row.
+func (s *Store) Delete(key string) error { return s.Set(key, nil) }
+
+const recoveryBatchBytes = 2 << 20
+
+// GetOffset is the changelog offset that the database reaches.
+func (s *Store) GetOffset(def int64) (int64, error) {
+	v, err := s.db.meta(metaOffset)
+	if err != nil || v == nil {
+		return def, err
+	}
+	return strconv.ParseInt(string(v), 10, 64)
+}
+
+// SetOffset notes how far recovery has read.
+func (s *Store) SetOffset(offset int64) error {
+	if !s.recovered {
+		s.offset = max(s.offset, offset)
+	}
+	return nil
+}
+
+// MarkRecovered ends recovery: from here on rows become LevelDB's by commits.
+func (s *Store) MarkRecovered() error {
+	if err := s.writeRecovered(); err != nil {
+		return err
+	}
+	s.recovered = true
+	next, err := s.db.firstDeadline()
+	s.nextDeadline = next
+	return err
+}
+
+// writeRecovered writes what recovery has read so far, with its offset.
+func (s *Store) writeRecovered() error {
+	s.batch.Reset()
+	s.addRows(s.dirty)
+	if s.offset >= 0 {
+		s.batch.Put(metaOffset, strconv.AppendInt(nil, s.offset, 10))
+	}
+	if err := s.db.Write(&s.batch, nil); err != nil {
+		return fmt.Errorf("writing recovered rows of %s/%d: %w", s.topic, s.partition, err)
+	}
+	clear(s.dirty)
+	s.dirtyBytes = 0
+	return nil
+}
+
+// addRows adds rows and their deadlines to the batch and returns the earliest deadline.
+func (s *Store) addRows(rows map[string][]byte) event.UnixMilli {
+	earliest := noDeadline
+	deadline := s.rt.spec.Hooks.Deadline
+	var buf []byte
+	for key, value := range rows {
+		buf = append(append(buf[:0], rowPrefix), key...)
+		if value == nil {
+			s.batch.Delete(buf)
+			continue
+		}
+		s.batch.Put(buf, value)
+		if deadline == nil || IsReserved(key) {
+			continue
+		}
+		if at, ok := deadline(key, value); ok {
+			earliest = min(earliest, at)
+			buf = appendDeadline(buf[:0], at, key)
+			s.batch.Put(buf, nil)
+		}
+	}
+	return earliest
+}
+
+// produceChangelog sends each dirty row once, to the changelog partition of this partition's number.
+func (s *Store) produceChangelog(to session) {
+	s.sentTo = -1
+	if len(s.dirty) == 0 {
+		return
+	}
+	slab := make([]kgo.Record, len(s.dirty))
+	sent := func(r *kgo.Record, err error) {
+		to.note(err)
+		if err == nil && r.Offset > s.sentTo {
+			s.sentTo = r.Offset
+		}
+	}
+	i := 0
+	for key, value := range s.dirty {
+		r := &slab[i]
+		i++
+		r.Topic, r.Partition, r.Key, r.Value = s.topic, s.partition, []byte(key), value
+		to.produce(r, sent)
+	}
+	s.rt.stats.changelog.Add(float64(i))
+}
+
+// committed hands the dirty rows to LevelDB, which writes them while the next batch is processed.
+// The write before must have ended (waitFlush).
+func (s *Store) committed() {
+	if s.sentTo >= 0 {
+		s.offset = s.sentTo
+	}
+	if len(s.dirty) == 0 && len(s.fired) == 0 {
+		return
+	}
+	s.flushing, s.flushingFired = s.dirty, s.fired
+	s.dirty, s.fired, s.dirtyBytes = make(map[string][]byte, len(s.flushing)), nil, 0
+	s.batch.Reset()
+	done := make(chan error, 1)
+	s.flushed = done
+	rows, fired, offset := s.flushing, s.flushingFired, s.offset
+	go func() {
+		for _, entry := range fired { // before the rows: a row may ask for the same deadline again
+			s.batch.Delete(entry)
+		}
+		s.nextDeadlineFlushed = s.addRows(rows)
+		s.batch.Put(metaOffset, strconv.AppendInt(nil, offset, 10))
+		done <- s.db.Write(&s.batch, nil)
+	}()
+}
+
+// waitFlush waits for the write under way and moves its rows to the cache.
+func (s *Store) waitFlush() error {
+	if s.flushed == nil {
+		return nil
+	}
+	err := <-s.flushed
+	s.flushed = nil
+	if err != nil {
+		return fmt.Errorf("writing committed rows of %s/%d: %w (the changelog has them; is the disk full?)", s.topic, s.partition, err)
+	}
+	s.nextDeadline = min(s.nextDeadline, s.nextDeadlineFlushed)
+	for key, value := range s.flushing {
+		s.cache.put(key, value)
+	}
+	s.flushing, s.flushingFired = nil, nil
+	return nil
+}
+
+// rollback forgets what was not committed.
+func (s *Store) rollback() {
+	clear(s.dirty)
+	s.fired, s.dirtyBytes = nil, 0
+	if s.recovered { // entries fired since the last commit are due again
+		s.nextDeadline = 0
+	}
+}
+
+// fire calls fn for at most limit rows whose deadline is at or before now, in order of deadline, and returns how many index
+// entries it handled. An entry whose row has moved its deadline is only removed.
+func (s *Store) fire(now event.UnixMilli, limit int, fn func(key string, row []byte) error) (int, error) {
+	if err := s.waitFlush(); err != nil {
+		return 0, err
+	}
+	it := s.db.NewIterator(&util.Range{Start: []byte{deadlinePrefix}, Limit: appendDeadline(nil, now+1, "")}, nil)
+	defer it.Release()
+	done := make(map[string]struct{}, len(s.fired))
+	for _, e := range s.fired {
+		done[string(e)] = struct{}{}
+	}
+	n := 0
+	for it.Next() && n < limit {
+		entry := it.Key()
+		if _, ok := done[string(entry)]; ok {
+			continue
+		}
+		n++
+		s.fired = append(s.fired, append([]byte(nil), entry...))
+		at, key := event.UnixMilli(binary.BigEndian.Uint64(entry[1:9])), string(entry[9:])
+		row, err := s.Get(key)
+		if err != nil {
+			return n, err
+		}
+		if row == nil {
+			continue
+		}
+		if wants, ok := s.rt.spec.Hooks.Deadline(key, row); !ok || wants != at {
+			continue // moved: the entry of its new deadline is, or will be, in the index
+		}
+		if err := fn(key, row); err != nil {
+			return n, fmt.Errorf("deadline of row %q: %w", key, err)
+		}
+	}
+	if err := it.Error(); err != nil {
+		return n, err
+	}
+	if n < limit {
+		s.nextDeadline = now + 1
+		next, err := s.db.deadlineFrom(now + 1)
+		if err != nil {
+			return n, err
+		}
+		s.nextDeadline = next
+	}
+	return n, nil
+}
+
+// Iterator is not offered for group tables: callbacks read by key, and queries belong to views.
+func (s *Store) Iterator() (storage.Iterator, error) { return nil, errNoIterator }
+
+// IteratorWithRange is not offered, see Iterator.
+func (s *Store) IteratorWithRange(_, _ []byte) (storage.Iterator, error) { return nil, errNoIterator }
+
+var errNoIterator = errors.New("group tables are read by key; iterate over a view instead")

@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/topology/table"
+)
+
+// Tx is what a hook may do at the barrier: all of it belongs to the transaction that is open.
+type Tx struct {
+	g   *generation
+	err error
+}
+
+// Partitions are those owned by this instance, in order.
+func (tx *Tx) Partitions() []*Partition {
+	ps := make([]*Partition, 0, len(tx.g.owned))
+	for _, p := range tx.g.owned {
+		ps = append(ps, p)
+	}
+	slices.SortFunc(ps, func(a, b *Partition) int { return int(a.num - b.num) })
+	return ps
+}
+
+// Emit sends a record to the partition of its key. The engine keeps value.
+func (tx *Tx) Emit(topic, key string, value []byte) { tx.EmitTo(topic, -1, key, value) }
+
+// EmitTo sends a record to a partition by number.
+func (tx *Tx) EmitTo(topic string, partition int32, key string, value []byte) {
+	tx.g.rt.stats.emitted.Inc()
+	tx.g.s.produce(&kgo.Record{Topic: topic, Partition: partition, Key: []byte(key), Value: value}, nil)
+}
+
+// markEvery is how often a partition tells the next group how far it has come.
+const markEvery = time.Second
+
+// markDue reports whether the watermark should be sent downstream now.
+func (p *Partition) markDue(now time.Time) bool {
+	if len(p.rt.spec.MarkTopics) == 0 || p.watermark == 0 || (p.watermark == p.marked && p.idle == p.markedIdle) {
+		return false
+	}
+	return p.idle != p.markedIdle || now.Sub(p.markedAt) >= markEvery
+}
+
+// sendMarks tells every partition of the next group this group's watermarks.
+func (g *generation) sendMarks(tx *Tx, now time.Time) error {
+	for _, p := range tx.Partitions() {
+		if !p.markDue(now) {
+			continue
+		}
+		m := table.Mark{Source: g.rt.name, Partition: p.num, Partitions: g.partitions, WatermarkMs: int64(p.watermark), Idle: p.idle}
+		value, err := m.MarshalVT()
+		if err != nil {
+			return err
+		}
+		key := markPrefix + g.rt.name + "/" + strconv.Itoa(int(p.num))
+		for _, topic := range g.rt.spec.MarkTopics {
+			for to := range g.markPartitions[topic] {
+				tx.EmitTo(topic, to, key, value)
+			}
+		}
+		p.markedAt, p.marked, p.markedIdle = now, p.watermark, p.idle
+	}
+	return nil
+}
+
+// watermarks recomputes every partition's watermark.
+func (g *generation) watermarks() {
+	now := time.Now()
+	for _, p := range g.owned {
+		p.advance(now)
+	}
+}
+
+// timersPerBarrier bounds how many deadlines one transaction handles; the rest follow in the next.
+const timersPerBarrier = 20_000
+
+// fireTimers calls the Timer hook for rows whose deadline the watermark has passed.
+func (g *generation) fireTimers() error {
+	hook := g.rt.spec.Hooks.Timer
+	if hook == nil {
+		return nil
+	}
+	tx := &Tx{g: g}
+	left := timersPerBarrier
+	for _, p := range g.owned {
+		if p.store == nil || p.watermark < p.store.nextDeadline || left <= 0 {
+			continue
+		}
+		n, err := p.store.fire(p.watermark, left, func(key string, row []byte) error { return hook(tx, p, key, row) })
+		if err != nil {
+			return err
+		}
+		left -= n
+		g.rt.stats.timers.Add(float64(n))
+	}
+	return nil
+}
