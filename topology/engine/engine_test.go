@@ -174,7 +174,11 @@ func (c *counting) rows(t *testing.T, group string) map[string]uint64 {
 			t.Fatalf("table %s: no end in sight of partitions %v", topic, left)
 		}
 		fs.EachRecord(func(r *kgo.Record) {
-			if !r.Attrs.IsControl() && !IsReserved(string(r.Key)) {
+			switch {
+			case r.Attrs.IsControl() || IsReserved(string(r.Key)):
+			case r.Value == nil:
+				delete(rows, string(r.Key))
+			default:
 				rows[string(r.Key)] = number(r.Value)
 			}
 			if r.Offset >= left[r.Partition]-1 {

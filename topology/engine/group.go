@@ -343,7 +343,7 @@ func (g *generation) process(fetches kgo.Fetches) error {
 			continue
 		}
 		g.rt.stats.fetchErrors.Inc()
-		g.rt.log.Warn("fetching failed; trying again", "topic", e.Topic, "partition", e.Partition, "error", client.Diagnose(e.Err))
+		g.rt.log.Warn("fetching failed; trying again", "topic", e.Topic, "partition", e.Partition, "error", client.Diagnose(g.rt.cfg.Kafka, e.Err))
 	}
 	if n == 0 {
 		g.watermarks()

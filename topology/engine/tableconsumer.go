@@ -25,6 +25,7 @@ import (
 // earlier consumer never reaches its next one.
 type tableConsumer struct {
 	cl     *kgo.Client
+	cfg    client.Config
 	log    *slog.Logger
 	stats  *stats
 	ctx    context.Context
@@ -49,7 +50,7 @@ func newTableConsumer(cfg client.Config, log *slog.Logger, stats *stats) (*table
 	if err != nil {
 		return nil, err
 	}
-	c := &tableConsumer{cl: cl, log: log, stats: stats, done: make(chan struct{}), wake: func() {}, parts: map[topicPartition]*partitionConsumer{}}
+	c := &tableConsumer{cl: cl, cfg: cfg, log: log, stats: stats, done: make(chan struct{}), wake: func() {}, parts: map[topicPartition]*partitionConsumer{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	go c.run()
 	return c, nil
@@ -90,7 +91,7 @@ func (c *tableConsumer) run() {
 				continue
 			}
 			c.stats.fetchErrors.Inc()
-			c.log.Warn("reading a table failed; trying again", "topic", e.Topic, "partition", e.Partition, "error", client.Diagnose(e.Err))
+			c.log.Warn("reading a table failed; trying again", "topic", e.Topic, "partition", e.Partition, "error", client.Diagnose(c.cfg, e.Err))
 		}
 		fetches.EachPartition(c.deliver)
 	}

@@ -18,6 +18,7 @@ import (
 // topicManager is goka's TopicManager on kadm, so that addresses, TLS and SASL are configured in one place. Topics are
 // made by weir before processors start (client.EnsureTopics); here it is only checked that they are there.
 type topicManager struct {
+	cfg client.Config
 	cl  *kgo.Client
 	adm *kadm.Client
 }
@@ -35,7 +36,7 @@ func newTopicManager(cfg client.Config) (*topicManager, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &topicManager{cl, kadm.NewClient(cl)}, nil
+	return &topicManager{cfg, cl, kadm.NewClient(cl)}, nil
 }
 
 // newTopicPatience bounds how long a broker may take to hear of a topic that was just made.
@@ -47,7 +48,7 @@ func (t *topicManager) detail(topic string) (kadm.TopicDetail, error) {
 	for started := time.Now(); ; {
 		all, err := t.adm.ListTopics(ctx, topic)
 		if err != nil {
-			return kadm.TopicDetail{}, client.Diagnose(err)
+			return kadm.TopicDetail{}, client.Diagnose(t.cfg, err)
 		}
 		d := all[topic]
 		switch {
@@ -84,7 +85,7 @@ func (t *topicManager) GetOffset(topic string, partition int32, at int64) (int64
 	}
 	offsets, err := list(ctx, topic)
 	if err != nil {
-		return 0, client.Diagnose(err)
+		return 0, client.Diagnose(t.cfg, err)
 	}
 	o, ok := offsets.Lookup(topic, partition)
 	if !ok {
@@ -131,7 +132,7 @@ func topicIdentity(ctx context.Context, cfg client.Config, topic string) ([]byte
 	defer t.cl.Close()
 	m, err := t.adm.Metadata(ctx, topic)
 	if err != nil {
-		return nil, client.Diagnose(err)
+		return nil, client.Diagnose(t.cfg, err)
 	}
 	d := m.Topics[topic]
 	if d.Err != nil {
