@@ -21,9 +21,41 @@ const (
 	GroupOrders  = "weir-orders"
 	GroupMetrics = "weir-metrics"
 
-	TableOrders  = GroupOrders + "-table"
-	TableMetrics = GroupMetrics + "-table"
+	TableOrders  = GroupOrders + tableSuffix
+	TableMetrics = GroupMetrics + tableSuffix
 )
+
+const tableSuffix = "-table"
 
 // DefaultPartitions is the partition count of every topic that weir creates.
 const DefaultPartitions = 8
+
+// Names are the names that one installation uses: several share a cluster by different prefixes. The source streams
+// keep the names that the configuration gives them.
+type Names struct{ Prefix string }
+
+// In returns name as this installation spells it.
+func (n Names) In(name string) string { return n.Prefix + name }
+
+// Kind is how a topic keeps its records.
+type Kind int
+
+// The kinds.
+const (
+	Stream Kind = iota // deleted after a time
+	Table              // compacted: the last record of each key stays
+)
+
+// Topic is one topic that weir makes for itself.
+type Topic struct {
+	Name string
+	Kind Kind
+}
+
+// Own lists the topics that weir makes for itself.
+func (n Names) Own() []Topic {
+	return []Topic{
+		{n.In(Deltas), Stream}, {n.In(Findings), Stream}, {n.In(DeadLetters), Stream},
+		{n.In(TableOrders), Table}, {n.In(TableMetrics), Table},
+	}
+}
