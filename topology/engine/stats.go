@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"sync/atomic"
@@ -14,12 +15,12 @@ import (
 
 // stats are the engine's Prometheus metrics; every series carries the label group.
 type stats struct {
-	processed, committed, commits, aborts, restarts          prometheus.Counter
-	changelog, emitted, timers, fetchErrors, misplaced       prometheus.Counter
-	cacheHits, cacheMisses                                   prometheus.Counter
-	assigned                                                 prometheus.Gauge
-	commitSeconds                                            prometheus.Histogram
-	lagRecords, lagSeconds, watermark, recovered, tableBytes *prometheus.GaugeVec
+	processed, committed, commits, aborts, restarts    prometheus.Counter
+	changelog, emitted, timers, fetchErrors, misplaced prometheus.Counter
+	cacheHits, cacheMisses                             prometheus.Counter
+	assigned                                           prometheus.Gauge
+	commitSeconds                                      prometheus.Histogram
+	lagRecords, lagSeconds, watermark, recovered       *prometheus.GaugeVec
 
 	warnedAt atomic.Int64 // Unix seconds of the last warning about misplaced keys
 }
@@ -30,14 +31,10 @@ func newStats(reg prometheus.Registerer, group string) *stats {
 	}
 	reg = prometheus.WrapRegistererWith(prometheus.Labels{"group": group}, reg)
 	counter := func(name, help string) prometheus.Counter {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "weir_engine_" + name, Help: help})
-		reg.MustRegister(c)
-		return c
+		return registered(reg, prometheus.NewCounter(prometheus.CounterOpts{Name: "weir_engine_" + name, Help: help}))
 	}
 	perPartition := func(name, help string) *prometheus.GaugeVec {
-		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "weir_engine_" + name, Help: help}, []string{"topic", "partition"})
-		reg.MustRegister(g)
-		return g
+		return registered(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "weir_engine_" + name, Help: help}, []string{"topic", "partition"}))
 	}
 	s := &stats{
 		processed:   counter("records_processed_total", "Input records handed to callbacks, including those of transactions that were aborted later."),
@@ -56,13 +53,23 @@ func newStats(reg prometheus.Registerer, group string) *stats {
 		lagSeconds:  perPartition("lag_seconds", "Age of the last processed record by its Kafka timestamp, 0 when caught up."),
 		watermark:   perPartition("watermark_seconds", "Event time (Unix seconds) up to which the partition has been read."),
 		recovered:   perPartition("recovered_offset", "Changelog offset that recovery or commits have reached."),
-		tableBytes:  perPartition("table_bytes", "Size of the partition's LevelDB on disk."),
 	}
-	s.assigned = prometheus.NewGauge(prometheus.GaugeOpts{Name: "weir_engine_partitions_assigned", Help: "Partitions owned by this instance."})
-	s.commitSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "weir_engine_commit_seconds", Help: "Duration of a commit, from the barrier to the coordinator's answer.",
-		Buckets: []float64{.002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 15}})
-	reg.MustRegister(s.assigned, s.commitSeconds)
+	s.assigned = registered(reg, prometheus.NewGauge(prometheus.GaugeOpts{Name: "weir_engine_partitions_assigned", Help: "Partitions owned by this instance."}))
+	s.commitSeconds = registered(reg, prometheus.NewHistogram(prometheus.HistogramOpts{Name: "weir_engine_commit_seconds", Help: "Duration of a commit, from the barrier to the coordinator's answer.",
+		Buckets: []float64{.002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 15}}))
 	return s
+}
+
+// registered returns c, or the collector that an earlier life of the same group or view registered.
+func registered[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+	err := reg.Register(c)
+	if are, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		return are.ExistingCollector.(C)
+	}
+	if err != nil {
+		panic(err) // two metrics of one name and different labels: a mistake in this file
+	}
+	return c
 }
 
 // warnEvery bounds how often the log repeats that keys are misplaced.
