@@ -1,0 +1,166 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"weir/topology/table"
+	"weir/views/query"
+)
+
+// Orders reads single orders. Get gives nil without an error where there is none.
+type Orders interface {
+	Get(id string) (row *table.Order, partition int32, err error)
+	Progress() query.Progress
+}
+
+// StatusSource tells what the view server cannot see in its own tables: the groups that process, and exact counts.
+type StatusSource interface {
+	Status(ctx context.Context) (Status, error)
+}
+
+// Deps is what the API serves. Catalogue, Metrics, Orders and Ready are required.
+type Deps struct {
+	Catalogue *query.Catalogue
+	Metrics   query.Metrics
+	Orders    Orders
+	Ready     func() (ready bool, missing string)
+	Status    StatusSource        // nil: only tables are told
+	Topology  func() Topology     // nil: DefaultTopology
+	Gatherer  prometheus.Gatherer // nil: no /metrics
+	Live      http.Handler        // /v1/ws; nil: 404
+	Dashboard http.Handler        // everything else; nil: 404
+	Version   string
+	Logger    *slog.Logger
+	Now       func() time.Time // nil: time.Now
+}
+
+type server struct {
+	Deps
+	overview overview
+}
+
+// New builds the handler of the whole view server.
+func New(deps Deps) http.Handler {
+	mux, _ := build(deps)
+	return mux
+}
+
+// OpenAPI is the description of the API, as /openapi.json gives it.
+func OpenAPI() ([]byte, error) {
+	_, a := build(Deps{Version: "1"})
+	return a.OpenAPI().MarshalJSON()
+}
+
+func build(deps Deps) (*http.ServeMux, huma.API) {
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	if deps.Topology == nil {
+		deps.Topology = DefaultTopology
+	}
+	s := &server{Deps: deps}
+	mux := http.NewServeMux()
+	cfg := huma.DefaultConfig("weir", deps.Version)
+	cfg.Info.Description = "Live metrics and order timelines of a shop's orders, payments and shipments. Every answer says how fresh and how complete it is (meta). Errors are RFC 9457 problem details."
+	cfg.CreateHooks = nil // no $schema in bodies: answers have exactly the documented shape
+	cfg.DocsPath, cfg.SchemasPath = "", ""
+	cfg.RejectUnknownQueryParameters = true
+	a := humago.New(mux, cfg)
+	a.UseMiddleware(func(ctx huma.Context, next func(huma.Context)) {
+		ctx.SetHeader("Cache-Control", "no-store")
+		ctx.SetHeader("X-Content-Type-Options", "nosniff")
+		next(ctx)
+	})
+	s.register(a)
+	if deps.Gatherer != nil {
+		mux.Handle("GET /metrics", promhttp.HandlerFor(deps.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	}
+	if deps.Live != nil {
+		mux.Handle("GET /v1/ws", deps.Live)
+	}
+	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
+		writeProblem(w, http.StatusNotFound, "there is no "+r.URL.Path+"; /openapi.json lists what there is")
+	})
+	if deps.Dashboard != nil {
+		mux.Handle("GET /", deps.Dashboard)
+	}
+	return mux, a
+}
+
+func (s *server) register(a huma.API) {
+	huma.Register(a, huma.Operation{OperationID: "healthz", Method: http.MethodGet, Path: "/healthz", Tags: []string{"health"},
+		Summary: "The process lives"}, s.healthz)
+	huma.Register(a, huma.Operation{OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Tags: []string{"health"},
+		Summary: "All partitions of all tables are recovered", Errors: []int{503}}, s.readyz)
+	huma.Register(a, huma.Operation{OperationID: "status", Method: http.MethodGet, Path: "/v1/status", Tags: []string{"operations"},
+		Summary: "Groups, partitions, watermarks, lag and exact counts", Errors: []int{503}}, s.status)
+	huma.Register(a, huma.Operation{OperationID: "topology", Method: http.MethodGet, Path: "/v1/topology", Tags: []string{"operations"},
+		Summary: "Topics, groups and tables, and how events travel"}, s.topology)
+	huma.Register(a, huma.Operation{OperationID: "list-metrics", Method: http.MethodGet, Path: "/v1/metrics", Tags: []string{"metrics"},
+		Summary: "The metrics that can be asked for, and what a dashboard should show first", Errors: []int{503}}, s.listMetrics)
+	huma.Register(a, huma.Operation{OperationID: "query-metric", Method: http.MethodGet, Path: "/v1/metrics/{name}", Tags: []string{"metrics"},
+		Summary: "The points of one metric", Errors: []int{404, 422, 503},
+		Description: "Points are windows of event time, by their starts: from is inclusive, to exclusive. A window without a row has no point. " +
+			"Rows are merged to the labels in by; money always keeps currency."}, s.queryMetric)
+	huma.Register(a, huma.Operation{OperationID: "get-order", Method: http.MethodGet, Path: "/v1/orders/{id}", Tags: []string{"orders"},
+		Summary: "One order: facts, state and the timeline of its events", Errors: []int{404, 503}}, s.getOrder)
+}
+
+type healthOutput struct {
+	Body struct {
+		Status  string `json:"status" enum:"ok"`
+		Version string `json:"version"`
+	}
+}
+
+func (s *server) healthz(context.Context, *struct{}) (*healthOutput, error) {
+	out := &healthOutput{}
+	out.Body.Status, out.Body.Version = "ok", s.Version
+	return out, nil
+}
+
+func (s *server) readyz(context.Context, *struct{}) (*healthOutput, error) {
+	if ready, missing := s.Ready(); !ready {
+		return nil, huma.Error503ServiceUnavailable("not ready: " + missing)
+	}
+	return s.healthz(context.Background(), nil)
+}
+
+// problem turns an error of a query into one that names the parameter.
+func (s *server) problem(err error) error {
+	if p, ok := query.IsParam(err); ok {
+		where := "query." + p.Param
+		if p.Param == "name" {
+			where = "path.name"
+		}
+		return huma.NewError(p.Status, p.Param+": "+p.Detail, &huma.ErrorDetail{Message: p.Detail, Location: where})
+	}
+	var stale *query.NotReadyError
+	if errors.As(err, &stale) {
+		return huma.Error503ServiceUnavailable(stale.Error())
+	}
+	s.Logger.Error("a request failed", "error", err)
+	return huma.Error500InternalServerError("the rows could not be read; the server has logged why")
+}
+
+func writeProblem(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	body := huma.NewError(status, detail)
+	if err := huma.DefaultJSONFormat.Marshal(w, body); err != nil {
+		return // the client is gone
+	}
+}

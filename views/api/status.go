@@ -1,0 +1,114 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"weir/topology"
+	"weir/views/query"
+)
+
+// Status is how the whole installation does, as far as this view server can tell.
+type Status struct {
+	Groups     []GroupStatus    `json:"groups"`
+	Tables     []TableStatus    `json:"tables"`
+	Counters   map[string]int64 `json:"counters" doc:"every exact count that the groups keep with their rows, by name"`
+	Orphans    int64            `json:"orphans" doc:"payments and shipments that wait for their order"`
+	Late       int64            `json:"late" doc:"contributions that came after their window was final"`
+	Duplicates int64            `json:"duplicates" doc:"redelivered events, recognised and not counted again"`
+	Dead       int64            `json:"dead_letters" doc:"records that could not be understood; they are in the dead-letter topic with the reason"`
+	Misplaced  int64            `json:"misplaced" doc:"records in another partition than murmur2 of their key: their producer partitions differently, so joins may miss them"`
+	Version    string           `json:"version"`
+	Time       time.Time        `json:"time"`
+}
+
+// GroupStatus is one consumer group.
+type GroupStatus struct {
+	Name       string            `json:"name"`
+	State      string            `json:"state" doc:"as Kafka calls it: Stable, Empty, PreparingRebalance …"`
+	Instances  int               `json:"instances"`
+	LagRecords int64             `json:"lag_records"`
+	Watermark  *time.Time        `json:"watermark"`
+	Partitions []PartitionStatus `json:"partitions"`
+}
+
+// PartitionStatus is one input partition of a group.
+type PartitionStatus struct {
+	Topic      string     `json:"topic"`
+	Partition  int32      `json:"partition"`
+	Instance   string     `json:"instance" doc:"empty: nobody reads it"`
+	Committed  int64      `json:"committed_offset"`
+	End        int64      `json:"end_offset"`
+	LagRecords int64      `json:"lag_records"`
+	Watermark  *time.Time `json:"watermark"`
+}
+
+// TableStatus is one table's copy in this view server.
+type TableStatus struct {
+	Name string `json:"name"`
+	query.Meta
+}
+
+type statusOutput struct{ Body Status }
+
+func (s *server) status(ctx context.Context, _ *struct{}) (*statusOutput, error) {
+	st := Status{Groups: []GroupStatus{}, Counters: map[string]int64{}}
+	if s.Status != nil {
+		var err error
+		if st, err = s.Status.Status(ctx); err != nil {
+			s.Logger.Warn("status of the groups", "error", err)
+			return nil, huma.Error503ServiceUnavailable("the groups cannot be asked now: " + err.Error())
+		}
+	}
+	st.Tables = []TableStatus{
+		{topology.TableMetrics, s.Metrics.Progress().Meta()},
+		{topology.TableOrders, s.Orders.Progress().Meta()},
+	}
+	st.Version, st.Time = s.Version, s.Now().UTC()
+	return &statusOutput{st}, nil
+}
+
+// Topology is the graph of topics, groups and tables.
+type Topology struct {
+	Topics []TopicInfo `json:"topics"`
+	Groups []GroupInfo `json:"groups"`
+}
+
+// TopicInfo is one topic.
+type TopicInfo struct {
+	Name string `json:"name"`
+	Role string `json:"role" enum:"source,internal,table,output"`
+}
+
+// GroupInfo is one group: what it reads and writes, and the table it keeps.
+type GroupInfo struct {
+	Name   string   `json:"name"`
+	Key    string   `json:"key"`
+	Reads  []string `json:"reads"`
+	Writes []string `json:"writes"`
+	Table  string   `json:"table"`
+}
+
+// DefaultTopology is the graph under its usual names.
+func DefaultTopology() Topology {
+	return Topology{
+		Topics: []TopicInfo{
+			{topology.Orders, "source"}, {topology.Payments, "source"}, {topology.Shipments, "source"},
+			{topology.Deltas, "internal"}, {topology.Findings, "output"}, {topology.DeadLetters, "output"},
+			{topology.TableOrders, "table"}, {topology.TableMetrics, "table"},
+		},
+		Groups: []GroupInfo{
+			{topology.GroupOrders, "order_id", []string{topology.Orders, topology.Payments, topology.Shipments},
+				[]string{topology.Deltas, topology.Findings, topology.DeadLetters}, topology.TableOrders},
+			{topology.GroupMetrics, "metric/window/start/labels", []string{topology.Deltas}, []string{}, topology.TableMetrics},
+		},
+	}
+}
+
+type topologyOutput struct{ Body Topology }
+
+func (s *server) topology(context.Context, *struct{}) (*topologyOutput, error) {
+	return &topologyOutput{s.Topology()}, nil
+}

@@ -1,0 +1,353 @@
+package live
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Topics opens what clients subscribe to.
+type Topics interface {
+	// Open checks the filter of a topic and returns its feed, not yet read. Feeds with equal keys are interchangeable.
+	// An error that is a *Problem is told to the client as it is.
+	Open(topic string, filter map[string][]string) (Feed, error)
+}
+
+// Feed keeps the rows that one cohort shows. Touch may be called at any time; the other methods are called one at a time.
+type Feed interface {
+	Key() string
+	// Info describes the rows once, in the snapshot: a JSON object.
+	Info() json.RawMessage
+	// Touch notes what changed and tells whether it concerns this feed. It reads no rows.
+	Touch(Changed) bool
+	// Refresh reads what was touched and tells how the rows changed since the Refresh before.
+	Refresh() ([]Op, error)
+	// Rows calls fn for every row, in the order of keys.
+	Rows(fn func(key string, row json.RawMessage))
+	// Row is the row of key, nil where there is none.
+	Row(key string) json.RawMessage
+	// Freshness is that of the last Refresh.
+	Freshness() Freshness
+}
+
+// cohort is one computation for all equal subscriptions.
+type cohort struct {
+	hub      *Hub
+	key      string
+	epoch    string
+	interval time.Duration
+	feed     Feed
+	wake     chan struct{}
+	cancel   context.CancelFunc
+
+	mu        sync.Mutex
+	loaded    bool
+	seq       uint64
+	history   []step // the last deltas, oldest first
+	subs      map[*subscription]struct{}
+	idleSince time.Time // when the last subscriber left
+	snap      []json.RawMessage
+	snapSeq   uint64
+}
+
+// step remembers which keys one delta changed; their rows are in the feed.
+type step struct {
+	to   uint64
+	keys []string
+}
+
+// subscription ties one id of one connection to a cohort. sent and paused belong to cohort.mu.
+type subscription struct {
+	id     string
+	conn   *conn
+	cohort *cohort
+	sent   uint64 // sequence number that the client will hold once its queue is written; 0 before the snapshot
+	paused bool
+}
+
+func (c *cohort) nudge() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run refreshes the cohort: at once (after coalesce) when it was quiet for an interval, else when the interval has passed.
+func (c *cohort) run(ctx context.Context) {
+	var last time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.wake:
+		}
+		if !sleep(ctx, max(coalesce, time.Until(last.Add(c.interval)))) {
+			return
+		}
+		select { // what came meanwhile is in the feed already
+		case <-c.wake:
+		default:
+		}
+		last = time.Now()
+		if err := c.turn(); err != nil {
+			var p *Problem
+			if errors.As(err, &p) {
+				c.end(p)
+				continue
+			}
+			c.hub.log.Warn("a live subscription could not be refreshed; it is tried again", "subscription", c.key, "error", err)
+			c.hub.stats.failures.Inc()
+			if !sleep(ctx, time.Second) {
+				return
+			}
+			c.nudge()
+		}
+	}
+}
+
+// end tells all subscribers that their question has no answer any more (it has outgrown a limit), and lets them go.
+func (c *cohort) end(p *Problem) {
+	c.mu.Lock()
+	subs := slices.Collect(maps.Keys(c.subs))
+	c.subs, c.idleSince = map[*subscription]struct{}{}, time.Now()
+	c.mu.Unlock()
+	for _, s := range subs {
+		if s.conn.release(s) {
+			s.conn.problem(s.id, p)
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// turn refreshes and publishes.
+func (c *cohort) turn() error {
+	c.hub.slots <- struct{}{}
+	defer func() { <-c.hub.slots }()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.subs) == 0 {
+		return nil // changes stay noted in the feed until someone subscribes
+	}
+	return c.refresh()
+}
+
+// refresh brings the feed up to date, numbers the change and sends it. Caller holds c.mu.
+func (c *cohort) refresh() error {
+	began := time.Now()
+	ops, err := c.feed.Refresh()
+	c.hub.stats.refresh.Observe(time.Since(began).Seconds())
+	if err != nil {
+		return err
+	}
+	if !c.loaded {
+		c.loaded, c.seq = true, 1
+		return nil
+	}
+	if len(ops) == 0 {
+		return nil
+	}
+	from := c.seq
+	c.seq++
+	keys := make([]string, len(ops))
+	for i, op := range ops {
+		keys[i] = op.Key
+	}
+	if len(c.history) >= c.hub.limits.History {
+		c.history = append(c.history[:0], c.history[1:]...)
+	}
+	c.history = append(c.history, step{c.seq, keys})
+	return c.publish(from, ops)
+}
+
+func (c *cohort) publish(from uint64, ops []Op) error {
+	var body []byte
+	frames := map[string]*frame{}
+	for s := range c.subs {
+		if s.paused || s.sent != from {
+			continue
+		}
+		f := frames[s.id]
+		if f == nil {
+			if body == nil {
+				var err error
+				if body, err = c.deltaBody(from, ops); err != nil {
+					return err
+				}
+			}
+			f = newFrame(headed("delta", s.id, body))
+			frames[s.id] = f
+		}
+		if s.conn.enqueue(f) {
+			s.sent = c.seq
+		}
+	}
+	return nil
+}
+
+func (c *cohort) deltaBody(from uint64, ops []Op) ([]byte, error) {
+	encoded := make([]json.RawMessage, len(ops))
+	for i, op := range ops {
+		encoded[i] = encodeOp(op)
+	}
+	return json.Marshal(deltaBody{From: from, To: c.seq, Ops: encoded, Freshness: c.feed.Freshness()})
+}
+
+// join adds a subscriber and sends it a snapshot, or only what it missed where it can resume.
+func (c *cohort) join(s *subscription, epoch string, seq uint64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.loaded || len(c.subs) == 0 {
+		if err := c.refresh(); err != nil {
+			return err
+		}
+	}
+	c.subs[s] = struct{}{}
+	if epoch == c.epoch && c.covers(seq) {
+		s.sent = seq
+		c.sendResumed(s)
+		return nil
+	}
+	c.sendSnapshot(s, false)
+	return nil
+}
+
+// sendResumed tells a returning client that its state stands, as a delta that may be empty.
+func (c *cohort) sendResumed(s *subscription) {
+	body, err := c.deltaBody(s.sent, c.merged(s.sent))
+	if err != nil {
+		s.conn.fail(err)
+		return
+	}
+	if s.conn.enqueue(newFrame(headed("delta", s.id, body))) {
+		s.sent = c.seq
+	}
+}
+
+func (c *cohort) leave(s *subscription) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.subs, s)
+	if len(c.subs) == 0 {
+		c.idleSince = time.Now()
+	}
+}
+
+// pause stops deltas for one subscriber; on resume it gets what it missed.
+func (c *cohort) pause(s *subscription, paused bool) {
+	c.mu.Lock()
+	s.paused = paused
+	c.mu.Unlock()
+	if !paused {
+		c.catchUp(s)
+	}
+}
+
+// catchUp sends a subscriber that missed deltas one merged delta, or a gap and a new snapshot where too much passed.
+func (c *cohort) catchUp(s *subscription) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, joined := c.subs[s]; !joined || s.paused || s.sent == c.seq {
+		return
+	}
+	if !c.covers(s.sent) {
+		c.sendSnapshot(s, s.sent != 0)
+		return
+	}
+	body, err := c.deltaBody(s.sent, c.merged(s.sent))
+	if err != nil {
+		s.conn.fail(err)
+		return
+	}
+	if s.conn.enqueue(newFrame(headed("delta", s.id, body))) {
+		s.sent = c.seq
+		c.hub.stats.merged.Inc()
+	}
+}
+
+// covers tells whether history reaches back to seq, so that everything since can be named.
+func (c *cohort) covers(seq uint64) bool {
+	switch {
+	case seq == 0 || seq > c.seq:
+		return false
+	case seq == c.seq:
+		return true
+	}
+	return len(c.history) > 0 && c.history[0].to <= seq+1
+}
+
+// merged is the sum of all deltas after seq: each key once, with its present row.
+func (c *cohort) merged(seq uint64) []Op {
+	seen := map[string]struct{}{}
+	ops := []Op{}
+	for _, st := range c.history {
+		if st.to <= seq {
+			continue
+		}
+		for _, key := range st.keys {
+			if _, ok := seen[key]; !ok {
+				seen[key] = struct{}{}
+				ops = append(ops, Op{key, c.feed.Row(key)})
+			}
+		}
+	}
+	return ops
+}
+
+// sendSnapshot queues all pages of the state, or none: a client without room stays behind and is served once it has read.
+func (c *cohort) sendSnapshot(s *subscription, gap bool) {
+	if c.snapSeq != c.seq || c.snap == nil {
+		if err := c.buildSnapshot(); err != nil {
+			s.conn.fail(err)
+			return
+		}
+	}
+	frames := make([]*frame, 0, len(c.snap)+1)
+	if gap {
+		frames = append(frames, newFrame(headed("gap", s.id, nil)))
+		c.hub.stats.gaps.Inc()
+	}
+	for _, page := range c.snap {
+		frames = append(frames, newFrame(headed("snap", s.id, page)))
+	}
+	if s.conn.enqueue(frames...) {
+		s.sent = c.seq
+	} else {
+		s.sent = 0
+	}
+}
+
+func (c *cohort) buildSnapshot() error {
+	var rows []json.RawMessage
+	c.feed.Rows(func(key string, row json.RawMessage) { rows = append(rows, encodeRow(key, row)) })
+	c.snap, c.snapSeq = c.snap[:0], c.seq
+	for first := true; first || len(rows) > 0; first = false {
+		n := min(len(rows), c.hub.limits.SnapshotPage)
+		page := snapBody{Epoch: c.epoch, Seq: c.seq, Rows: rows[:n], More: n < len(rows), Freshness: c.feed.Freshness()}
+		if page.Rows == nil {
+			page.Rows = []json.RawMessage{}
+		}
+		if first {
+			page.Info = c.feed.Info()
+		}
+		body, err := json.Marshal(page)
+		if err != nil {
+			return errors.Join(errors.New("rows of a snapshot are no JSON"), err)
+		}
+		c.snap, rows = append(c.snap, body), rows[n:]
+	}
+	return nil
+}

@@ -1,0 +1,291 @@
+package live
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config is what a Hub needs. Topics and Freshness are required.
+type Config struct {
+	Topics         Topics
+	Freshness      func() Freshness // of the tables now, for ticks
+	Limits         Limits           // the zero value takes DefaultLimits
+	AllowedOrigins []string         // beside the server's own: scheme://host[:port]
+	Authorize      func(token string) bool
+	Build          string
+	Logger         *slog.Logger
+	Registry       prometheus.Registerer
+}
+
+// Hub accepts websockets and spreads changes to cohorts. It is an http.Handler for /v1/ws.
+type Hub struct {
+	topics    Topics
+	freshness func() Freshness
+	limits    Limits
+	origins   []string
+	authorize func(string) bool
+	build     string
+	log       *slog.Logger
+	stats     *stats
+	upgrader  websocket.Upgrader
+	pending   *pending
+	slots     chan struct{} // how many cohorts may read rows at once
+	epoch     string
+
+	mu       sync.Mutex
+	ctx      context.Context // of cohorts: ends with Run
+	cancel   context.CancelFunc
+	draining bool
+	conns    map[*conn]struct{}
+	byAddr   map[string]int
+	cohorts  map[string]*cohort
+	made     uint64 // cohorts ever made, for epochs
+	wait     sync.WaitGroup
+}
+
+// New builds a Hub. Changes arrive at RowChanged, ProgressChanged and Resync, which never block; Run spreads them.
+func New(cfg Config) *Hub {
+	if cfg.Limits == (Limits{}) {
+		cfg.Limits = DefaultLimits()
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	h := &Hub{
+		topics: cfg.Topics, freshness: cfg.Freshness, limits: cfg.Limits, origins: cfg.AllowedOrigins,
+		authorize: cfg.Authorize, build: cfg.Build, log: cfg.Logger, stats: newStats(cfg.Registry),
+		pending: newPending(), slots: make(chan struct{}, runtime.GOMAXPROCS(0)), epoch: rand.Text()[:10],
+		conns: map[*conn]struct{}{}, byAddr: map[string]int{}, cohorts: map[string]*cohort{},
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.upgrader = websocket.Upgrader{
+		ReadBufferSize: 1024, WriteBufferSize: 4096, WriteBufferPool: &sync.Pool{},
+		Subprotocols: []string{Subprotocol}, EnableCompression: true, CheckOrigin: h.allowed,
+		HandshakeTimeout: cfg.Limits.HelloWithin,
+	}
+	return h
+}
+
+// RowChanged, ProgressChanged and Resync note what happened in a table; they are called by its goroutine and never block.
+func (h *Hub) RowChanged(key string) { h.pending.RowChanged(key) }
+
+// ProgressChanged notes that the watermark or the readiness of a partition moved.
+func (h *Hub) ProgressChanged() { h.pending.ProgressChanged() }
+
+// Resync notes that rows may have changed without RowChanged.
+func (h *Hub) Resync() { h.pending.Resync() }
+
+// Run spreads changes, sends ticks and ends what stands still, until ctx ends. Then it closes all connections with 1012.
+func (h *Hub) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			h.drain()
+			return nil
+		case <-h.pending.wake:
+			h.spread(h.pending.take())
+		case now := <-tick.C:
+			h.tick(now)
+		}
+	}
+}
+
+func (h *Hub) spread(changed Changed) {
+	if changed.Empty() {
+		return
+	}
+	for _, c := range h.allCohorts() {
+		if c.feed.Touch(changed) {
+			c.nudge()
+		}
+	}
+}
+
+func (h *Hub) allCohorts() []*cohort {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := make([]*cohort, 0, len(h.cohorts))
+	for _, c := range h.cohorts {
+		out = append(out, c)
+	}
+	return out
+}
+
+func (h *Hub) allConns() []*conn {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := make([]*conn, 0, len(h.conns))
+	for c := range h.conns {
+		out = append(out, c)
+	}
+	return out
+}
+
+// tick tells every client that the server lives, closes those that stay behind, and drops cohorts that nobody came back to.
+func (h *Hub) tick(now time.Time) {
+	data, err := json.Marshal(tickFrame{Type: "tick", ServerTime: now.UTC(), Freshness: h.freshness()})
+	if err != nil {
+		h.log.Error("a tick could not be written", "error", err)
+		return
+	}
+	f := newFrame(data)
+	for _, c := range h.allConns() {
+		switch {
+		case c.stuck() > h.limits.BehindFor:
+			c.close(CloseTooSlow, fmt.Sprintf("behind for more than %v", h.limits.BehindFor))
+		case c.idle():
+			c.enqueue(f)
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for key, c := range h.cohorts {
+		c.mu.Lock()
+		over := len(c.subs) == 0 && now.Sub(c.idleSince) > h.limits.Linger
+		c.mu.Unlock()
+		if over {
+			c.cancel()
+			delete(h.cohorts, key)
+		}
+	}
+	h.stats.cohorts.Set(float64(len(h.cohorts)))
+}
+
+// cohort finds or makes the cohort of a subscription.
+func (h *Hub) cohort(topic string, filter map[string][]string, interval time.Duration) (*cohort, error) {
+	feed, err := h.topics.Open(topic, filter)
+	if err != nil {
+		return nil, err
+	}
+	key := fmt.Sprintf("%s|%d", feed.Key(), interval.Milliseconds())
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c := h.cohorts[key]; c != nil {
+		c.mu.Lock()
+		c.idleSince = time.Now() // so that a tick does not drop it before join
+		c.mu.Unlock()
+		return c, nil
+	}
+	if len(h.cohorts) >= h.limits.Cohorts {
+		return nil, &Problem{Title: "Too many different subscriptions", Status: 429,
+			Detail: fmt.Sprintf("the server serves %d different subscriptions at once; use one that others use too, or try again later", h.limits.Cohorts)}
+	}
+	h.made++
+	ctx, cancel := context.WithCancel(h.ctx)
+	c := &cohort{hub: h, key: key, epoch: fmt.Sprintf("%s-%d", h.epoch, h.made), interval: interval, feed: feed,
+		wake: make(chan struct{}, 1), cancel: cancel, subs: map[*subscription]struct{}{}, idleSince: time.Now()}
+	h.cohorts[key] = c
+	h.wait.Go(func() { c.run(ctx) })
+	h.stats.cohorts.Set(float64(len(h.cohorts)))
+	return c, nil
+}
+
+// ServeHTTP upgrades to weir.v1 and serves the connection until it ends.
+func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ws, err := h.upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		h.stats.refused.Inc() // Upgrade has answered with the reason
+		return
+	}
+	address, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		address = r.RemoteAddr
+	}
+	c := &conn{hub: h, ws: ws, session: rand.Text(), address: address, signal: make(chan struct{}, 1),
+		gone: make(chan struct{}), told: make(chan struct{}), subs: map[string]*subscription{}}
+	if ws.Subprotocol() != Subprotocol {
+		c.close(CloseSubprotocol, "offer the subprotocol "+Subprotocol)
+	} else if code, why := h.admit(c); code != 0 {
+		c.close(code, why)
+	} else {
+		defer h.forget(c)
+	}
+	go c.readLoop()
+	c.writeLoop()
+	<-c.gone
+}
+
+// admit counts a connection in, or says why not.
+func (h *Hub) admit(c *conn) (code int, why string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.draining:
+		return CloseRestart, "the server is stopping"
+	case len(h.conns) >= h.limits.Connections:
+		return CloseTryLater, "the server is full"
+	case h.byAddr[c.address] >= h.limits.PerAddress:
+		return CloseTooMany, fmt.Sprintf("more than %d connections from one address", h.limits.PerAddress)
+	}
+	h.conns[c] = struct{}{}
+	h.byAddr[c.address]++
+	h.wait.Add(1)
+	h.stats.connections.Set(float64(len(h.conns)))
+	return 0, ""
+}
+
+func (h *Hub) forget(c *conn) {
+	for _, s := range c.subscriptions() {
+		s.cohort.leave(s)
+		h.stats.subscriptions.Dec()
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.conns, c)
+	if h.byAddr[c.address]--; h.byAddr[c.address] <= 0 {
+		delete(h.byAddr, c.address)
+	}
+	h.stats.connections.Set(float64(len(h.conns)))
+	h.wait.Done()
+}
+
+// drain says goodbye to all clients and waits for them, for two seconds at most.
+func (h *Hub) drain() {
+	h.mu.Lock()
+	h.draining = true
+	h.mu.Unlock()
+	for _, c := range h.allConns() {
+		c.send(map[string]any{"type": "goaway", "reconnect_after_ms": 1000})
+		c.closeAfterQueue(CloseRestart, "the server is stopping")
+	}
+	h.cancel()
+	done := make(chan struct{})
+	go func() { h.wait.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(2 * time.Second):
+		for _, c := range h.allConns() {
+			if err := c.ws.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				h.log.Debug("closing a websocket", "error", err)
+			}
+		}
+		<-done
+	}
+}
+
+// allowed accepts pages of this server, listed origins, and clients that are no browsers (they send no Origin).
+func (h *Hub) allowed(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" || slices.Contains(h.origins, origin) {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && strings.EqualFold(u.Host, r.Host)
+}

@@ -1,0 +1,217 @@
+package query
+
+import (
+	"maps"
+	"math/big"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bojanz/currency"
+
+	"weir/topology/event"
+)
+
+// Answer is the body of GET /v1/metrics/{name}.
+type Answer struct {
+	Metric string   `json:"metric"`
+	Kind   Kind     `json:"kind" enum:"count,sum,distinct,quantiles,top,sessions,ratio"`
+	Unit   string   `json:"unit" doc:"money: minor units of the currency label; seconds; ratio: 0 to 1; else a plain number"`
+	Window string   `json:"window"`
+	Series []Series `json:"series"`
+	Meta   Meta     `json:"meta"`
+}
+
+// Series is the points of one label set, oldest first.
+type Series struct {
+	Labels   map[string]string `json:"labels"`
+	Exponent *int              `json:"exponent,omitempty" doc:"decimal places of the currency, for money"`
+	Points   []Point           `json:"points"`
+}
+
+// Point is the value of one window.
+type Point struct {
+	Start     time.Time          `json:"start"`
+	End       time.Time          `json:"end"`
+	Value     any                `json:"value" doc:"a string for sums and money (it may pass 2^53), else a number; null where a ratio has nothing below"`
+	Count     int64              `json:"count" doc:"events counted"`
+	Final     bool               `json:"final" doc:"the watermark has passed the end and the grace: later events count as late"`
+	Late      int64              `json:"late,omitempty" doc:"events that came after the window was final; in no other figure"`
+	Quantiles map[string]float64 `json:"quantiles,omitempty"`
+	Top       []TopEntry         `json:"top,omitempty"`
+	Min       any                `json:"min,omitempty"`
+	Max       any                `json:"max,omitempty"`
+}
+
+// TopEntry is one value of a top-k metric. Its true count is between Count − Error and Count.
+type TopEntry struct {
+	Value string `json:"value"`
+	Count int64  `json:"count"`
+	Error int64  `json:"error"`
+}
+
+// Meta says how fresh and how complete an answer is.
+type Meta struct {
+	Watermark  *time.Time `json:"watermark" doc:"all events before this time have been counted; null until known"`
+	AsOf       *time.Time `json:"as_of" doc:"when the newest record behind this answer was written"`
+	LagRecords int64      `json:"lag_records"`
+	Partitions Partitions `json:"partitions"`
+}
+
+// Partitions says how many of the table's partitions stand behind an answer.
+type Partitions struct {
+	Present  int `json:"present"`
+	Expected int `json:"expected"`
+}
+
+// Meta puts the progress into an answer's form.
+func (p Progress) Meta() Meta {
+	m := Meta{LagRecords: p.LagRecords, Partitions: Partitions{p.Present, p.Expected}}
+	if p.Watermark != 0 {
+		t := p.Watermark.Time()
+		m.Watermark = &t
+	}
+	if !p.AsOf.IsZero() {
+		t := p.AsOf.UTC()
+		m.AsOf = &t
+	}
+	return m
+}
+
+// Run answers a query from src.
+func Run(q *Query, src Metrics, now time.Time) (*Answer, error) {
+	progress := src.Progress() // before the rows: an answer is at least as fresh as it says
+	plan, err := q.Plan(progress, now)
+	if err != nil {
+		return nil, err
+	}
+	t, err := Load(q, src, plan)
+	if err != nil {
+		return nil, err
+	}
+	a := &Answer{Metric: q.Def.Name, Kind: q.Def.Kind, Unit: q.Def.Unit, Window: q.Window, Meta: progress.Meta()}
+	a.Series, err = t.series()
+	return a, err
+}
+
+func (t *Table) series() ([]Series, error) {
+	byLabel := map[string]*Series{}
+	collect := func(rows []Keyed, err error) error {
+		for _, r := range rows {
+			_, label, _ := strings.Cut(r.Key, "/")
+			s := byLabel[label]
+			if s == nil {
+				s = &Series{Labels: r.Row.Labels, Exponent: r.Row.Exponent}
+				byLabel[label] = s
+			}
+			s.Points = append(s.Points, r.Row.Point)
+		}
+		return err
+	}
+	if t.q.Window == WindowAll {
+		if err := collect(t.All()); err != nil {
+			return nil, err
+		}
+	} else {
+		for _, b := range t.Buckets() {
+			if err := collect(t.Rows(b)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	out := make([]Series, 0, len(byLabel))
+	for _, label := range slices.Sorted(maps.Keys(byLabel)) {
+		out = append(out, *byLabel[label])
+	}
+	return out, nil
+}
+
+func (q *Query) labels(label string) (map[string]string, error) {
+	out := make(map[string]string, len(q.By))
+	if len(q.By) == 0 {
+		return out, nil
+	}
+	for i, token := range strings.Split(label, ",") {
+		plain, err := url.PathUnescape(token)
+		if err != nil {
+			return nil, err
+		}
+		out[q.By[i]] = plain
+	}
+	return out, nil
+}
+
+// exponent is that of the series' currency, for money.
+func (q *Query) exponent(labels map[string]string) *int {
+	if q.Def.Unit != Money {
+		return nil
+	}
+	return Exponent(labels[CurrencyLabel])
+}
+
+// Exponent is the decimal places of a currency, nil for codes that ISO 4217 does not know.
+func Exponent(code string) *int {
+	digits, ok := currency.GetDigits(code)
+	if !ok {
+		return nil
+	}
+	n := int(digits)
+	return &n
+}
+
+func (q *Query) point(g *group, start, end, watermark event.UnixMilli) (Point, error) {
+	p := Point{Start: start.Time(), End: end.Time(), Final: watermark != 0 && end.Add(q.Def.Grace) <= watermark}
+	for _, c := range g.cells {
+		p.Late += c.GetLate()
+	}
+	if q.Def.Ratio != nil {
+		q.ratio(&p, g)
+		return p, nil
+	}
+	return p, q.fill(&p, g.cells[0])
+}
+
+// ratio divides in whole numbers: money stays exact to the last minor unit (halves away from zero).
+func (q *Query) ratio(p *Point, g *group) {
+	var over, under, weight int64
+	for i, c := range g.cells {
+		v := c.GetCount()
+		if q.terms[i].sum {
+			v = c.GetSum()
+		}
+		if q.terms[i].under {
+			under += v
+			weight += c.GetCount()
+		} else {
+			over += v
+		}
+	}
+	p.Count = weight
+	switch {
+	case under == 0:
+		p.Value = nil
+	case q.Def.Unit == Money:
+		p.Value = roundedQuotient(over, under)
+	default:
+		p.Value = float64(over) / float64(under)
+	}
+}
+
+func roundedQuotient(a, b int64) string {
+	num, den := big.NewInt(a), big.NewInt(b)
+	if den.Sign() < 0 {
+		num.Neg(num)
+		den.Neg(den)
+	}
+	negative := num.Sign() < 0
+	num.Abs(num)
+	num.Add(num.Lsh(num, 1), den).Quo(num, den.Lsh(den, 1)) // (2a + b) / 2b
+	if negative {
+		num.Neg(num)
+	}
+	return num.String()
+}
+
+func integer(v int64) string { return strconv.FormatInt(v, 10) }

@@ -1,0 +1,382 @@
+package query
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"weir/topology/event"
+)
+
+// Limits of one query.
+const (
+	MaxPoints    = 11_000
+	MaxRows      = 1_000_000 // rows of the table that one query may read
+	MaxTop       = 100
+	maxQuantiles = 16
+	maxWhere     = 32
+	// WindowAll merges the whole range into one point.
+	WindowAll = "all"
+)
+
+// ParamError says which parameter is wrong and how to mend it.
+type ParamError struct {
+	Param  string
+	Detail string
+	Status int // HTTP status: 404 for an unknown metric, else 422
+}
+
+func (e *ParamError) Error() string { return e.Param + ": " + e.Detail }
+
+func wrong(param, format string, args ...any) *ParamError {
+	return &ParamError{Param: param, Detail: fmt.Sprintf(format, args...), Status: 422}
+}
+
+// Query is a checked question. It holds no time that moves: relative ranges are resolved when it is planned.
+type Query struct {
+	Def       *Definition
+	Window    string // a window's name, or WindowAll
+	By        []string
+	Quantiles []float64
+	TopN      int
+	from, to  instant
+	terms     []term
+	key       string
+}
+
+// term is one metric that the query reads.
+type term struct {
+	def   *Definition
+	by    []int // positions in the metric's labels of the query's labels
+	conds []condition
+	under bool // of a ratio: the divisor
+	sum   bool // of a ratio: sum instead of count
+}
+
+// condition holds where the label at a position is one of the values (as they stand in keys).
+type condition struct {
+	label  int
+	values map[string]struct{}
+}
+
+// instant is a bound of a range: open, absolute, or counted back from the watermark or the wall clock.
+type instant struct {
+	kind byte // 0 open, 'a' absolute, 'n' now (the watermark), 'w' wall clock
+	at   event.UnixMilli
+	back time.Duration
+}
+
+// Key is the query in canonical form: equal keys mean equal answers over equal rows.
+func (q *Query) Key() string { return q.key }
+
+// parameters are the names that Parse knows.
+var parameters = []string{"window", "from", "to", "by", "where", "quantiles", "top"}
+
+// Parse checks the parameters of a query over one metric. Errors are *ParamError.
+//
+//	window     1m, 1h, 1d (what the metric keeps) or all; default the finest
+//	from, to   RFC 3339, a date, or now-1h / wall-1h; now is the metric's watermark (the wall clock until there is one)
+//	by         labels to keep, by commas; money always keeps currency
+//	where      label:value, repeatable; values of one label are alternatives, different labels must all hold
+//	quantiles  0.5,0.95 …
+//	top        how many entries of a top-k metric
+func (c *Catalogue) Parse(name string, params url.Values) (*Query, error) {
+	def := c.Get(name)
+	if def == nil {
+		return nil, &ParamError{Param: "name", Status: 404, Detail: fmt.Sprintf("there is no metric %q; GET /v1/metrics lists them", name)}
+	}
+	for p := range params {
+		if !slices.Contains(parameters, p) {
+			return nil, wrong(p, "is not a parameter of a metric query; use %s", strings.Join(parameters, ", "))
+		}
+	}
+	q := &Query{Def: def}
+	steps := []func(url.Values) error{q.parseWindow, q.parseRange, q.parseBy, q.parseQuantiles, q.parseTop}
+	for _, step := range steps {
+		if err := step(params); err != nil {
+			return nil, err
+		}
+	}
+	where, err := parseWhere(params["where"])
+	if err != nil {
+		return nil, err
+	}
+	if err := q.bind(c, where); err != nil {
+		return nil, err
+	}
+	q.key = q.canonical(where)
+	return q, nil
+}
+
+func one(params url.Values, name string) (string, error) {
+	v := params[name]
+	if len(v) > 1 {
+		return "", wrong(name, "is given %d times; give it once", len(v))
+	}
+	if len(v) == 0 {
+		return "", nil
+	}
+	return v[0], nil
+}
+
+func (q *Query) parseWindow(params url.Values) error {
+	w, err := one(params, "window")
+	if err != nil {
+		return err
+	}
+	switch {
+	case w == "":
+		w = q.Def.Windows[0].Name
+	case w == WindowAll:
+		if !q.Def.Windows[0].Aligned {
+			return wrong("window", "the windows of %s overlap, so they cannot be merged; use %s", q.Def.Name, strings.Join(q.Def.windowNames(), ", "))
+		}
+	default:
+		if _, ok := q.Def.window(w); !ok {
+			return wrong("window", "%s is not kept in windows of %q; use %s or %s", q.Def.Name, w, strings.Join(q.Def.windowNames(), ", "), WindowAll)
+		}
+	}
+	q.Window = w
+	return nil
+}
+
+func (q *Query) parseRange(params url.Values) error {
+	for _, b := range []struct {
+		name string
+		into *instant
+	}{{"from", &q.from}, {"to", &q.to}} {
+		text, err := one(params, b.name)
+		if err != nil {
+			return err
+		}
+		if *b.into, err = parseInstant(b.name, text); err != nil {
+			return err
+		}
+	}
+	if q.from.kind == 'a' && q.to.kind == 'a' && q.from.at >= q.to.at {
+		return wrong("to", "must be after from")
+	}
+	return nil
+}
+
+func parseInstant(param, text string) (instant, error) {
+	const usage = "must be RFC 3339 (2026-01-01T00:00:00Z), a date (2026-01-01), or relative like now-1h or wall-15m"
+	if text == "" {
+		return instant{}, nil
+	}
+	for _, rel := range []struct {
+		word string
+		kind byte
+	}{{"now", 'n'}, {"wall", 'w'}} {
+		rest, ok := strings.CutPrefix(text, rel.word)
+		if !ok {
+			continue
+		}
+		if rest == "" {
+			return instant{kind: rel.kind}, nil
+		}
+		back, err := parseDuration(strings.TrimPrefix(rest, "-"))
+		if rest[0] != '-' || err != nil {
+			return instant{}, wrong(param, "%q is not a time: it %s", text, usage)
+		}
+		return instant{kind: rel.kind, back: back}, nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return instant{kind: 'a', at: event.UnixMilli(t.UnixMilli())}, nil
+		}
+	}
+	return instant{}, wrong(param, "%q is not a time: it %s", text, usage)
+}
+
+// parseDuration reads Go durations and whole days (7d) and weeks (2w).
+func parseDuration(text string) (time.Duration, error) {
+	var d time.Duration
+	var err error
+	if n, ok := strings.CutSuffix(text, "d"); ok {
+		d, err = times(n, 24*time.Hour)
+	} else if n, ok := strings.CutSuffix(text, "w"); ok {
+		d, err = times(n, 7*24*time.Hour)
+	} else {
+		d, err = time.ParseDuration(text)
+	}
+	if err == nil && (d < 0 || d > 100*365*24*time.Hour) {
+		err = fmt.Errorf("out of range")
+	}
+	return d, err
+}
+
+func times(n string, unit time.Duration) (time.Duration, error) {
+	i, err := strconv.ParseUint(n, 10, 16)
+	return time.Duration(i) * unit, err
+}
+
+func (q *Query) parseBy(params url.Values) error {
+	asked := map[string]bool{}
+	for _, list := range params["by"] {
+		for l := range strings.SplitSeq(list, ",") {
+			if l = strings.TrimSpace(l); l == "" {
+				continue
+			}
+			if !slices.Contains(q.Def.Labels, l) {
+				return wrong("by", "%s has no label %q; it has %s", q.Def.Name, l, strings.Join(q.Def.Labels, ", "))
+			}
+			asked[l] = true
+		}
+	}
+	for _, l := range q.Def.Labels { // in the declared order
+		if asked[l] || q.Def.money && l == CurrencyLabel {
+			q.By = append(q.By, l)
+		}
+	}
+	return nil
+}
+
+func (q *Query) parseQuantiles(params url.Values) error {
+	if q.Def.Kind != Quantiles {
+		if len(params["quantiles"]) > 0 {
+			return wrong("quantiles", "%s is a %s; only metrics of kind quantiles have them", q.Def.Name, q.Def.Kind)
+		}
+		return nil
+	}
+	for _, list := range params["quantiles"] {
+		for text := range strings.SplitSeq(list, ",") {
+			v, err := strconv.ParseFloat(text, 64)
+			if err != nil || !(v >= 0 && v <= 1) {
+				return wrong("quantiles", "%q is not a number from 0 to 1", text)
+			}
+			q.Quantiles = append(q.Quantiles, v)
+		}
+	}
+	if len(q.Quantiles) == 0 {
+		q.Quantiles = []float64{0.5, 0.9, 0.95, 0.99}
+	}
+	slices.Sort(q.Quantiles)
+	q.Quantiles = slices.Compact(q.Quantiles)
+	if len(q.Quantiles) > maxQuantiles {
+		return wrong("quantiles", "at most %d of them", maxQuantiles)
+	}
+	return nil
+}
+
+func (q *Query) parseTop(params url.Values) error {
+	text, err := one(params, "top")
+	if err != nil {
+		return err
+	}
+	switch {
+	case text == "" && q.Def.Kind == Top:
+		q.TopN = 10
+	case text == "":
+	case q.Def.Kind != Top:
+		return wrong("top", "%s is a %s; only metrics of kind top have entries", q.Def.Name, q.Def.Kind)
+	default:
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > MaxTop {
+			return wrong("top", "must be a number from 1 to %d", MaxTop)
+		}
+		q.TopN = n
+	}
+	return nil
+}
+
+// parseWhere reads label:value conditions. Commas separate conditions; a comma within a value is written %2C (once more escaped
+// in a URL), as in row keys.
+func parseWhere(list []string) (map[string][]string, error) {
+	where := map[string][]string{}
+	count := 0
+	for _, text := range list {
+		for cond := range strings.SplitSeq(text, ",") {
+			if cond == "" {
+				continue
+			}
+			label, value, ok := strings.Cut(cond, ":")
+			if !ok || label == "" {
+				return nil, wrong("where", "%q must be label:value", cond)
+			}
+			plain, err := url.PathUnescape(value)
+			if err != nil {
+				return nil, wrong("where", "%q holds a broken percent escape", cond)
+			}
+			if plain == "" {
+				plain = "(none)"
+			}
+			if count++; count > maxWhere {
+				return nil, wrong("where", "at most %d conditions", maxWhere)
+			}
+			where[label] = append(where[label], plain)
+		}
+	}
+	for _, values := range where {
+		slices.Sort(values)
+	}
+	return where, nil
+}
+
+// bind turns names of labels into positions in the keys of each metric that is read.
+func (q *Query) bind(c *Catalogue, where map[string][]string) error {
+	for label := range where {
+		if !slices.Contains(q.Def.Labels, label) {
+			return wrong("where", "%s has no label %q; it has %s", q.Def.Name, label, strings.Join(q.Def.Labels, ", "))
+		}
+	}
+	if q.Def.Ratio == nil {
+		q.terms = []term{q.newTerm(q.Def, where)}
+		return nil
+	}
+	for i, p := range q.Def.Ratio.all() {
+		t := q.newTerm(c.Get(p.Metric), where)
+		t.under, t.sum = i >= len(q.Def.Ratio.Over), p.Sum
+		if p.Label != "" {
+			t.conds = append(t.conds, condition{slices.Index(t.def.Labels, p.Label), map[string]struct{}{escapeLabel(p.Value): {}}})
+		}
+		q.terms = append(q.terms, t)
+	}
+	return nil
+}
+
+func (q *Query) newTerm(def *Definition, where map[string][]string) term {
+	t := term{def: def}
+	for _, l := range q.By {
+		t.by = append(t.by, slices.Index(def.Labels, l))
+	}
+	for _, label := range slices.Sorted(maps.Keys(where)) {
+		c := condition{slices.Index(def.Labels, label), map[string]struct{}{}}
+		for _, v := range where[label] {
+			c.values[escapeLabel(v)] = struct{}{}
+		}
+		t.conds = append(t.conds, c)
+	}
+	return t
+}
+
+func (q *Query) canonical(where map[string][]string) string {
+	v := url.Values{"window": {q.Window}, "by": {strings.Join(q.By, ",")}}
+	for label, values := range where {
+		for _, value := range slices.Compact(values) {
+			v.Add("where", label+":"+escapeLabel(value))
+		}
+	}
+	slices.Sort(v["where"])
+	for name, i := range map[string]instant{"from": q.from, "to": q.to} {
+		if i.kind != 0 {
+			v.Set(name, fmt.Sprintf("%c%d/%d", i.kind, i.at, i.back))
+		}
+	}
+	if q.Quantiles != nil {
+		v.Set("quantiles", fmt.Sprint(q.Quantiles))
+	}
+	if q.TopN != 0 {
+		v.Set("top", strconv.Itoa(q.TopN))
+	}
+	return q.Def.Name + "?" + v.Encode()
+}
+
+// Reads tells whether the query reads rows of that metric.
+func (q *Query) Reads(metric string) bool {
+	return slices.ContainsFunc(q.terms, func(t term) bool { return t.def.Name == metric })
+}

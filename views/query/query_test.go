@@ -1,0 +1,281 @@
+package query_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/topology/table"
+	"weir/views/query"
+	"weir/views/query/querytest"
+)
+
+var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func ask(t *testing.T, src query.Metrics, metric, params string) *query.Answer {
+	t.Helper()
+	a, err := run(src, metric, params)
+	if err != nil {
+		t.Fatalf("%s?%s: %v", metric, params, err)
+	}
+	return a
+}
+
+func run(src query.Metrics, metric, params string) (*query.Answer, error) {
+	v, err := url.ParseQuery(params)
+	if err != nil {
+		return nil, err
+	}
+	q, err := querytest.Catalogue().Parse(metric, v)
+	if err != nil {
+		return nil, err
+	}
+	return query.Run(q, src, noon.Add(time.Hour))
+}
+
+func TestRevenueKeepsCurrenciesApart(t *testing.T) {
+	db := querytest.New()
+	db.Add(querytest.Key("revenue", "1m", noon, "card", "eu-west", "DE", "EUR"), 2, 1500)
+	db.Add(querytest.Key("revenue", "1m", noon, "wallet", "eu-west", "FR", "EUR"), 1, 9_007_199_254_740_993)
+	db.Add(querytest.Key("revenue", "1m", noon, "card", "us", "US", "JPY"), 1, 70)
+	db.Watermark(noon.Add(40 * time.Second))
+
+	a := ask(t, db, "revenue", "window=1m&by=region")
+	got, _ := json.Marshal(a)
+	want := `{"metric":"revenue","kind":"sum","unit":"money","window":"1m","series":[` +
+		`{"labels":{"currency":"EUR","region":"eu-west"},"exponent":2,"points":[{"start":"2026-01-01T12:00:00Z","end":"2026-01-01T12:01:00Z","value":"9007199254742493","count":3,"final":false}]},` +
+		`{"labels":{"currency":"JPY","region":"us"},"exponent":0,"points":[{"start":"2026-01-01T12:00:00Z","end":"2026-01-01T12:01:00Z","value":"70","count":1,"final":false}]}],` +
+		`"meta":{"watermark":"2026-01-01T12:00:40Z"`
+	if !strings.HasPrefix(string(got), want) {
+		t.Errorf("got  %s\nwant %s…", got, want)
+	}
+	if p := a.Meta.Partitions; p.Present != 8 || p.Expected != 8 {
+		t.Errorf("partitions = %+v", p)
+	}
+}
+
+func TestPointsBecomeFinalOnceGraceHasPassed(t *testing.T) {
+	db := querytest.New()
+	db.Add(querytest.Key("orders", "1m", noon, "eu", "DE", "web", "EUR"), 1, 0)
+	final := func() bool { return ask(t, db, "orders", "").Series[0].Points[0].Final }
+	db.Watermark(noon.Add(24*time.Hour + 59*time.Second))
+	if final() {
+		t.Error("a window is final before its end and grace have passed")
+	}
+	db.Watermark(noon.Add(24*time.Hour + time.Minute))
+	if !final() {
+		t.Error("a window is not final although its end and grace have passed")
+	}
+}
+
+func TestDerivedMetrics(t *testing.T) {
+	db := querytest.New()
+	db.Add(querytest.Key("gmv", "1m", noon, "eu", "DE", "web", "EUR"), 2, 1001)
+	db.Add(querytest.Key("orders", "1m", noon, "eu", "DE", "web", "EUR"), 2, 0)
+	db.Add(querytest.Key("payments_captured", "1m", noon, "card", "eu", "DE"), 3, 0)
+	db.Add(querytest.Key("payments_failed", "1m", noon, "card", "eu", "DE", "insufficient_funds"), 1, 0)
+	db.Add(querytest.Key("deliveries", "1m", noon, "dhl", "eu", "DE", "true"), 3, 0)
+	db.Add(querytest.Key("deliveries", "1m", noon, "dhl", "eu", "DE", "false"), 1, 0)
+	db.Add(querytest.Key("deliveries", "1m", noon, "dhl", "eu", "DE", "unknown"), 5, 0)
+	db.Add(querytest.Key("refunds", "1m", noon, "card", "eu", "USD"), 1, 10)
+
+	for _, c := range []struct {
+		metric string
+		value  any
+		labels string
+	}{
+		{"aov", "501", "EUR"}, // 500.5, halves away from zero
+		{"payment_success_rate", 0.75, ""},
+		{"on_time_rate", 0.75, ""},
+		{"refund_rate", nil, "USD"}, // refunds, but no revenue in that currency
+	} {
+		a := ask(t, db, c.metric, "window=all&from=2026-01-01T12:00:00Z&to=2026-01-01T12:01:00Z")
+		if len(a.Series) != 1 || a.Series[0].Points[0].Value != c.value || a.Series[0].Labels["currency"] != c.labels {
+			t.Errorf("%s = %+v, want %v", c.metric, a.Series, c.value)
+		}
+	}
+}
+
+func TestErrorsNameTheParameter(t *testing.T) {
+	db := querytest.New()
+	db.Watermark(noon)
+	for params, param := range map[string]string{
+		"window=5m": "window", "from=yesterday": "from", "to=now-x": "to", "from=2026-01-02&to=2026-01-01": "to",
+		"by=colour": "by", "where=region": "where", "where=colour:red": "where", "where=region:%25zz": "where", "top=3": "top", "quantiles=0.5": "quantiles",
+		"frm=now": "frm", "window=1m&from=2025-01-01": "from", "window=1m&window=1h": "window",
+		"window=1m&from=2025-12-31T12:00:00Z&to=2027-01-01": "from",
+	} {
+		_, err := run(db, "orders", params)
+		if p, ok := query.IsParam(err); !ok || p.Param != param || p.Status != 422 {
+			t.Errorf("%s: %v, want an error about %s", params, err, param)
+		}
+	}
+	_, err := run(db, "nonsense", "")
+	if p, ok := query.IsParam(err); !ok || p.Status != 404 {
+		t.Errorf("unknown metric: %v", err)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	db := querytest.New()
+	for i := range query.MaxPoints + 1 {
+		db.Add(querytest.Key("orders", "1m", noon, fmt.Sprintf("r%05d", i), "DE", "web", "EUR"), 1, 0)
+	}
+	if _, err := run(db, "orders", "by=region"); err == nil {
+		t.Error("an answer with too many points was given")
+	} else if p, ok := query.IsParam(err); !ok || p.Param != "by" {
+		t.Errorf("too many points: %v", err)
+	}
+	if a := ask(t, db, "orders", ""); a.Series[0].Points[0].Count != query.MaxPoints+1 {
+		t.Error("merging rows is not limited by their number")
+	}
+}
+
+// The oracle keeps single events and adds them up for every question; the table holds their windows.
+type sale struct {
+	at       time.Time
+	region   string
+	currency string
+	minor    int64
+}
+
+func TestAnswersEqualSumsOverEvents(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	db := querytest.New()
+	var sales []sale
+	for range 4000 {
+		s := sale{noon.Add(-time.Duration(rng.IntN(40*3600)) * time.Second), []string{"eu", "us", "apac"}[rng.IntN(3)], []string{"EUR", "USD"}[rng.IntN(2)], rng.Int64N(10_000)}
+		sales = append(sales, s)
+		for _, w := range querytest.Windows {
+			db.Add(querytest.Key("revenue", w.Name, s.at.Truncate(w.Length), "card", s.region, "DE", s.currency), 1, s.minor)
+		}
+	}
+	db.Watermark(noon)
+	for range 300 {
+		from := noon.Add(-time.Duration(rng.IntN(45*60)) * time.Minute)
+		to := from.Add(time.Duration(1+rng.IntN(45*60)) * time.Minute)
+		window := []string{"1m", "1h", "1d", "all"}[rng.IntN(4)]
+		region := []string{"", "eu", "us"}[rng.IntN(3)]
+		params := url.Values{"window": {window}, "from": {from.Format(time.RFC3339)}, "to": {to.Format(time.RFC3339)}}
+		if window == "1m" && to.Sub(from) > query.MaxPoints*time.Minute {
+			continue
+		}
+		if region != "" {
+			params.Set("where", "region:"+region)
+		}
+		want := map[string]int64{}
+		for _, s := range sales {
+			start := s.at.Truncate(time.Minute)
+			if window == "1h" {
+				start = s.at.Truncate(time.Hour)
+			} else if window == "1d" {
+				start = s.at.Truncate(24 * time.Hour)
+			}
+			if start.Before(from) || !start.Before(to) || region != "" && s.region != region {
+				continue
+			}
+			key := s.currency
+			if window != "all" {
+				key += start.Format(time.RFC3339)
+			}
+			want[key] += s.minor
+		}
+		got := map[string]int64{}
+		for _, series := range ask(t, db, "revenue", params.Encode()).Series {
+			for _, p := range series.Points {
+				key := series.Labels["currency"]
+				if window != "all" {
+					key += p.Start.Format(time.RFC3339)
+				}
+				var n int64
+				if _, err := fmt.Sscan(p.Value.(string), &n); err != nil {
+					t.Fatal(err)
+				}
+				got[key] += n
+			}
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Fatalf("revenue?%s\ngot  %v\nwant %v", params.Encode(), got, want)
+		}
+	}
+}
+
+func TestRelativeRangesFollowTheWatermark(t *testing.T) {
+	db := querytest.New()
+	old := time.Date(2017, 11, 24, 10, 30, 20, 0, time.UTC) // a replay: years behind the clock
+	for i := range 120 {
+		db.Add(querytest.Key("orders", "1m", old.Truncate(time.Minute).Add(-time.Duration(i)*time.Minute), "eu", "DE", "web", "EUR"), 1, 0)
+	}
+	db.Watermark(old)
+	points := ask(t, db, "orders", "from=now-1h").Series[0].Points
+	if len(points) != 61 || points[0].Start.Format("15:04") != "09:30" {
+		t.Errorf("%d points from %v", len(points), points[0].Start)
+	}
+	if a := ask(t, db, "orders", "from=wall-1h"); len(a.Series) != 0 {
+		t.Error("wall-1h counts back from the clock, where there is nothing")
+	}
+}
+
+func TestLateContributionsAreToldApart(t *testing.T) {
+	db := querytest.New()
+	db.Set(querytest.Key("orders", "1m", noon, "eu", "DE", "web", "EUR"), &table.Cell{Count: 4, Late: 2})
+	p := ask(t, db, "orders", "").Series[0].Points[0]
+	if p.Count != 4 || p.Late != 2 {
+		t.Errorf("count %d, late %d", p.Count, p.Late)
+	}
+}
+
+func TestEqualQuestionsShareAKey(t *testing.T) {
+	c := querytest.Catalogue()
+	key := func(params string) string {
+		v, _ := url.ParseQuery(params)
+		q, err := c.Parse("revenue", v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return q.Key()
+	}
+	equal := []string{"by=region,method&where=region:eu&where=region:us", "by=method&by=region&where=region:us,region:eu,region:us", "window=1m&by=currency,region,method&where=region:us,region:eu"}
+	for _, p := range equal[1:] {
+		if key(p) != key(equal[0]) {
+			t.Errorf("%s and %s ask the same but differ: %s, %s", p, equal[0], key(p), key(equal[0]))
+		}
+	}
+	different := []string{"", "window=1h", "from=now-1h", "from=wall-1h", "to=now", "by=region", "where=region:eu", "where=method:eu"}
+	var keys []string
+	for _, p := range different {
+		keys = append(keys, key(p))
+	}
+	slices.Sort(keys)
+	if len(slices.Compact(keys)) != len(different) {
+		t.Error("different questions share a key")
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("window=1m&from=now-1h&by=region&where=region:eu")
+	f.Add("window=all&to=2026-01-01&quantiles=0.5&top=4")
+	c := querytest.Catalogue()
+	db := querytest.New()
+	db.Watermark(noon)
+	f.Fuzz(func(t *testing.T, text string) {
+		params, err := url.ParseQuery(text)
+		if err != nil {
+			t.Skip()
+		}
+		for _, name := range c.Names() {
+			q, err := c.Parse(name, params)
+			if err == nil {
+				_, err = query.Run(q, db, noon)
+			}
+			if _, ok := query.IsParam(err); err != nil && !ok {
+				t.Fatalf("%s?%s: %v is not about a parameter", name, text, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,347 @@
+package views
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lovoo/goka"
+	"github.com/lovoo/goka/storage"
+
+	"weir/topology"
+	"weir/topology/engine"
+	"weir/topology/event"
+	rows "weir/topology/table"
+	"weir/views/query"
+)
+
+// Deps is what a view is opened with.
+type Deps struct {
+	Brokers []string
+	Names   topology.Names // of this installation's tables
+	// Options are the engine's for a table: consumer, storage, topic manager, hasher.
+	Options func(table string) []goka.ViewOption
+	Logger  *slog.Logger // nil: silent
+}
+
+// view is one table's copy: the goka view, what it has told about itself, and who listens.
+type view struct {
+	table string
+	deps  Deps
+	log   *slog.Logger
+
+	mu   sync.RWMutex // held for reading while the goka view is read: it closes its storage only when nobody does
+	goka *goka.View
+
+	listener atomic.Pointer[query.Listener]
+
+	asOf       atomic.Int64 // Unix ms of the newest record
+	marksMoved atomic.Bool
+
+	progressMu sync.Mutex
+	partitions []PartitionState
+	watermark  event.UnixMilli
+	counters   map[string]int64
+	failure    error // why the view is not running
+}
+
+// PartitionState is how one partition of the copy stands.
+type PartitionState struct {
+	Partition int32
+	Recovered bool
+	Offset    int64 // last offset in the copy
+	Lag       int64 // records behind the end of the changelog, as of the last look
+}
+
+const lookEvery = 250 * time.Millisecond
+
+func newView(table string, deps Deps) *view {
+	if deps.Logger == nil {
+		deps.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &view{table: table, deps: deps, log: deps.Logger.With("table", table)}
+}
+
+// Subscribe makes l hear of every change from now on. There is one listener: the live hub.
+func (v *view) Subscribe(l query.Listener) { v.listener.Store(&l) }
+
+func (v *view) listen() (query.Listener, bool) {
+	p := v.listener.Load()
+	if p == nil {
+		return nil, false
+	}
+	return *p, true
+}
+
+// run keeps the copy until ctx ends. A table that is not there yet is waited for; a view that fails is built anew.
+func (v *view) run(ctx context.Context) error {
+	pause := 200 * time.Millisecond
+	for ctx.Err() == nil {
+		started := time.Now()
+		err := v.runOnce(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Since(started) > time.Minute {
+			pause = 200 * time.Millisecond
+		}
+		v.log.Warn("the view is not running; it is started again", "in", pause, "error", err)
+		v.fail(err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, 5*time.Second)
+	}
+	return nil
+}
+
+func (v *view) runOnce(ctx context.Context) error {
+	options := append(v.deps.Options(v.table), goka.WithViewCallback(v.update))
+	g, err := goka.NewView(v.deps.Brokers, goka.Table(v.table), rawCodec{}, options...)
+	if err != nil {
+		return fmt.Errorf("opening the view of %s: %w", v.table, err)
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(running) }()
+	v.mu.Lock()
+	v.goka = g
+	v.mu.Unlock()
+	v.marksMoved.Store(true)
+
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			v.detach()
+			if err == nil {
+				err = errors.New("the view ended without an error")
+			}
+			return err
+		case <-ctx.Done():
+			v.detach() // waits for readers, before goka closes the storage under them
+			stop()
+			return <-ended
+		case <-tick.C:
+			v.look()
+		}
+	}
+}
+
+func (v *view) detach() {
+	v.mu.Lock()
+	v.goka = nil
+	v.mu.Unlock()
+	if l, ok := v.listen(); ok {
+		l.Resync()
+	}
+}
+
+func (v *view) fail(err error) {
+	v.progressMu.Lock()
+	v.failure = err
+	for i := range v.partitions {
+		v.partitions[i].Recovered = false
+	}
+	v.progressMu.Unlock()
+	if l, ok := v.listen(); ok {
+		l.ProgressChanged()
+	}
+}
+
+// update is goka's callback: it stores and notes. A record without a key is a transaction marker.
+func (v *view) update(ctx goka.UpdateContext, s storage.Storage, key string, value []byte) error {
+	if key == "" {
+		return nil
+	}
+	var err error
+	if value == nil {
+		err = s.Delete(key)
+	} else {
+		err = s.Set(key, value)
+	}
+	if err != nil {
+		return err
+	}
+	if at := ctx.Timestamp().UnixMilli(); at > v.asOf.Load() {
+		v.asOf.Store(at) // partitions may race: either time is true to some milliseconds
+	}
+	l, ok := v.listen()
+	if key[0] == 0 {
+		if key == engine.MarksKey {
+			v.marksMoved.Store(true)
+			if ok {
+				l.ProgressChanged()
+			}
+		}
+		return nil
+	}
+	if ok {
+		l.RowChanged(key)
+	}
+	return nil
+}
+
+// look reads goka's state of the partitions.
+func (v *view) look() {
+	v.mu.RLock()
+	if v.goka == nil {
+		v.mu.RUnlock()
+		return
+	}
+	stats := v.goka.Stats(context.Background())
+	v.mu.RUnlock()
+	states := make([]PartitionState, len(stats.Partitions))
+	for p, s := range stats.Partitions {
+		if int(p) >= len(states) {
+			continue
+		}
+		st := PartitionState{Partition: p, Recovered: s.Status == goka.PartitionRunning || s.Status == goka.PartitionConnecting && v.wasRecovered(p)}
+		if s.Input != nil {
+			st.Offset, st.Lag = s.Input.LastOffset, max(0, s.Input.OffsetLag-1)
+		}
+		if s.Recovery != nil && !st.Recovered {
+			st.Lag = max(0, s.Recovery.Hwm-s.Recovery.Offset-1)
+		}
+		states[p] = st
+	}
+	v.progressMu.Lock()
+	before := present(v.partitions)
+	changed := len(states) != len(v.partitions) || before != present(states)
+	v.partitions, v.failure = states, nil
+	v.progressMu.Unlock()
+	if l, ok := v.listen(); ok && changed {
+		l.ProgressChanged()
+	}
+}
+
+// wasRecovered keeps a partition present while it only reconnects.
+func (v *view) wasRecovered(p int32) bool {
+	v.progressMu.Lock()
+	defer v.progressMu.Unlock()
+	return int(p) < len(v.partitions) && v.partitions[p].Recovered
+}
+
+func present(states []PartitionState) int {
+	n := 0
+	for _, s := range states {
+		if s.Recovered {
+			n++
+		}
+	}
+	return n
+}
+
+// Progress implements query.Metrics.
+func (v *view) Progress() query.Progress {
+	if v.marksMoved.Swap(false) {
+		if err := v.readMarks(); err != nil {
+			v.marksMoved.Store(true) // again next time
+			var starting *query.NotReadyError
+			if !errors.As(err, &starting) {
+				v.log.Warn("the marks of a table cannot be read", "error", err)
+			}
+		}
+	}
+	v.progressMu.Lock()
+	defer v.progressMu.Unlock()
+	p := query.Progress{Watermark: v.watermark, Expected: len(v.partitions), Present: present(v.partitions)}
+	for _, s := range v.partitions {
+		p.LagRecords += s.Lag
+	}
+	if ms := v.asOf.Load(); ms != 0 {
+		p.AsOf = time.UnixMilli(ms).UTC()
+	}
+	return p
+}
+
+// Partitions are the states of all partitions, and the error that keeps the view from running, if there is one.
+func (v *view) Partitions() ([]PartitionState, error) {
+	v.progressMu.Lock()
+	defer v.progressMu.Unlock()
+	return append([]PartitionState(nil), v.partitions...), v.failure
+}
+
+// Counters are the exact counts that the group keeps with its rows, summed over partitions.
+func (v *view) Counters() map[string]int64 {
+	v.Progress()
+	v.progressMu.Lock()
+	defer v.progressMu.Unlock()
+	out := make(map[string]int64, len(v.counters))
+	for name, n := range v.counters {
+		out[name] = n
+	}
+	return out
+}
+
+// readMarks takes the least watermark and the sum of counters of the partitions' reserved rows.
+func (v *view) readMarks() error {
+	var watermark event.UnixMilli
+	counters := map[string]int64{}
+	err := v.scan(engine.MarksKey, engine.MarksKey+"\x00", func(_ string, value []byte) error {
+		var m rows.Marks
+		if err := m.UnmarshalVT(value); err != nil {
+			return fmt.Errorf("marks row: %w", err)
+		}
+		if at := event.UnixMilli(m.WatermarkMs); at != 0 && (watermark == 0 || at < watermark) {
+			watermark = at
+		}
+		for name, n := range m.Counters {
+			counters[name] += n
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	v.progressMu.Lock()
+	v.watermark, v.counters = watermark, counters
+	v.progressMu.Unlock()
+	return nil
+}
+
+func (v *view) notReady() error {
+	why := "it is starting"
+	if _, err := v.Partitions(); err != nil {
+		why = err.Error()
+	}
+	return &query.NotReadyError{Table: v.table, Why: why}
+}
+
+// scan walks keys from start to limit in all partitions, reserved rows included.
+func (v *view) scan(start, limit string, fn func(key string, value []byte) error) error {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.goka == nil {
+		return v.notReady()
+	}
+	it, err := v.goka.IteratorWithRange(start, limit)
+	if err != nil {
+		return &query.NotReadyError{Table: v.table, Why: err.Error()}
+	}
+	defer it.Release()
+	for it.Next() {
+		value, err := it.Value()
+		if err != nil {
+			return err
+		}
+		data, _ := value.([]byte) // rawCodec decodes to nothing else
+		if err := fn(it.Key(), data); err != nil {
+			return err
+		}
+	}
+	return it.Err()
+}
+
+// rawCodec leaves rows as they are: readers decode what they need.
+type rawCodec struct{}
+
+func (rawCodec) Encode(any) ([]byte, error)      { return nil, errors.New("views do not write") }
+func (rawCodec) Decode(data []byte) (any, error) { return data, nil }

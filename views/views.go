@@ -1,0 +1,102 @@
+package views
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"weir/topology"
+	"weir/topology/engine"
+	rows "weir/topology/table"
+	"weir/views/query"
+)
+
+// Views are the copies that one view server keeps.
+type Views struct {
+	Metrics *Metrics
+	Orders  *Orders
+}
+
+// Open prepares the views; Run fills and follows them.
+func Open(deps Deps) *Views {
+	return &Views{Metrics: &Metrics{newView(deps.Names.In(topology.TableMetrics), deps)}, Orders: &Orders{newView(deps.Names.In(topology.TableOrders), deps)}}
+}
+
+// Run keeps all views until ctx ends. Stop serving first: reads in progress are waited for.
+func (v *Views) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return v.Metrics.run(ctx) })
+	g.Go(func() error { return v.Orders.run(ctx) })
+	return g.Wait()
+}
+
+// Ready tells whether every partition of every table is recovered, and if not, what is missing.
+func (v *Views) Ready() (bool, string) {
+	var missing []string
+	for _, t := range []*view{v.Metrics.view, v.Orders.view} {
+		states, err := t.Partitions()
+		switch n := present(states); {
+		case err != nil:
+			missing = append(missing, fmt.Sprintf("%s: %v", t.table, err))
+		case len(states) == 0:
+			missing = append(missing, t.table+": starting")
+		case n < len(states):
+			missing = append(missing, fmt.Sprintf("%s: %d of %d partitions recovered", t.table, n, len(states)))
+		}
+	}
+	return len(missing) == 0, strings.Join(missing, "; ")
+}
+
+// Metrics is the copy of weir-metrics-table. It implements query.Metrics.
+type Metrics struct{ *view }
+
+var _ query.Metrics = (*Metrics)(nil)
+
+// Scan implements query.Metrics.
+func (m *Metrics) Scan(start, limit string, fn func(key string, value []byte) error) error {
+	return m.scan(start, limit, func(key string, value []byte) error {
+		if engine.IsReserved(key) {
+			return nil
+		}
+		return fn(key, value)
+	})
+}
+
+// Orders is the copy of weir-orders-table.
+type Orders struct{ *view }
+
+// Get reads one order and the partition it stands in; nil without an error where there is none.
+func (o *Orders) Get(id string) (*rows.Order, int32, error) {
+	if id == "" || engine.IsReserved(id) {
+		return nil, 0, nil
+	}
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	if o.goka == nil {
+		return nil, 0, o.notReady()
+	}
+	value, err := o.goka.Get(id)
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading order %q: %w", id, err)
+	}
+	states, _ := o.Partitions()
+	if len(states) == 0 {
+		return nil, 0, o.notReady()
+	}
+	hash := engine.Hasher()
+	if _, err := hash.Write([]byte(id)); err != nil {
+		return nil, 0, err
+	}
+	partition := int32(hash.Sum32() % uint32(len(states)))
+	data, _ := value.([]byte)
+	if data == nil {
+		return nil, partition, nil
+	}
+	var row rows.Order
+	if err := row.UnmarshalVT(data); err != nil {
+		return nil, partition, fmt.Errorf("order %q cannot be decoded: %w", id, err)
+	}
+	return &row, partition, nil
+}
