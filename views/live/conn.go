@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -232,7 +233,12 @@ func (c *conn) readLoop() {
 		return
 	}
 	for {
-		kind, data, err := c.ws.ReadMessage()
+		kind, data, err := c.readFrame()
+		if err == errTooLarge {
+			c.close(CloseTooLarge, fmt.Sprintf("a frame may have %d bytes", l.FrameBytes))
+			c.drainUntilClosed()
+			return
+		}
 		if err != nil {
 			var timeout net.Error
 			if !c.greeted && errors.As(err, &timeout) && timeout.Timeout() {
@@ -260,6 +266,22 @@ func (c *conn) readLoop() {
 			return
 		}
 	}
+}
+
+var errTooLarge = errors.New("frame too large")
+
+// readFrame limits what a frame unpacks to: the socket's own limit counts compressed bytes.
+func (c *conn) readFrame() (kind int, data []byte, err error) {
+	kind, r, err := c.ws.NextReader()
+	if err != nil {
+		return 0, nil, err
+	}
+	limit := c.hub.limits.FrameBytes
+	data, err = io.ReadAll(io.LimitReader(r, int64(limit)+1))
+	if err == nil && len(data) > limit || errors.Is(err, websocket.ErrReadLimit) {
+		err = errTooLarge
+	}
+	return kind, data, err
 }
 
 // drainUntilClosed reads on until the client answers our close or the writer ends the socket.

@@ -8,11 +8,12 @@ import (
 // Subprotocol is the name that both sides agree on in Sec-WebSocket-Protocol.
 const Subprotocol = "weir.v1"
 
-// Close codes. 1012 and 1013 ask the client to come back (with full jitter); the 44xx codes say what it must change first.
+// Close codes. 1012 and 1013 ask the client to come back (with full jitter); the others say what it must change first.
 const (
+	CloseTooLarge     = 1009 // a frame larger than the limit
 	CloseRestart      = 1012 // the server drains; come back after goaway.reconnect_after_ms
 	CloseTryLater     = 1013 // the server is full
-	CloseMalformed    = 4400 // a frame that is no JSON object of a known type, or too large
+	CloseMalformed    = 4400 // a frame that is no JSON object with a type, or comes before hello
 	CloseUnauthorized = 4401 // the token of hello is missing or wrong
 	CloseForbidden    = 4403 // this origin may not connect
 	CloseSubprotocol  = 4406 // the client did not offer weir.v1
