@@ -94,7 +94,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 		writeProblem(w, http.StatusNotFound, "there is no "+r.URL.Path+"; /openapi.json lists what there is")
 	})
 	if deps.Dashboard != nil {
-		mux.Handle("GET /", deps.Dashboard)
+		mux.Handle("/", deps.Dashboard)
 	}
 	return mux, a
 }
