@@ -1,0 +1,283 @@
+package sim
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"weir/topology/client"
+	"weir/topology/event"
+)
+
+// Record is one record of a topic. Whoever holds one must not change Value.
+type Record struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Key       string
+	Value     []byte
+	Headers   map[string][]byte
+	Timestamp event.UnixMilli
+}
+
+// Group is one group of processors.
+type Group struct {
+	Name   string
+	Inputs []string
+	// Sources are the inputs whose event time makes the watermark (Partition.Observe). With none it comes from the marks of the
+	// group before.
+	Sources []string
+	// MarkTopics get this group's watermarks.
+	MarkTopics []string
+	// New makes the processor of one instance. It is called again after a crash.
+	New func() Processor
+}
+
+// Processor is a group's logic on one instance. Calls never overlap.
+type Processor interface {
+	Process(p *Partition, r *Record) error
+	// BeforeCommit may add output to the transaction that is about to end.
+	BeforeCommit(emit func(topic, key string, value []byte)) error
+	// Rollback follows an abort: rows, counters and output since the last commit are gone.
+	Rollback()
+	// Deadline tells when a row wants Timer to be called.
+	Deadline(key string, row []byte) (event.UnixMilli, bool)
+	// Timer is called when the watermark has passed a row's deadline. It must move or end the deadline.
+	Timer(p *Partition, key string, row []byte) error
+}
+
+// Config is how a simulated cluster behaves. Chances are from 0 to below 1.
+type Config struct {
+	Seed       uint64
+	Partitions int32     // of every topic; 1
+	Instances  int       // of every group; 1
+	Start      time.Time // of the virtual clock; 2026-01-01
+
+	Disorder time.Duration // watermark = greatest event time − Disorder
+	Idle     time.Duration // a source without records for so long holds no watermark back; 0 = it always does
+
+	MaxBatch        int     // records of one partition handled in a row; 10
+	CommitChance    float64 // of a commit at a barrier; 0.2
+	AbortChance     float64 // of a commit being refused
+	CrashChance     float64 // of an instance dying at a barrier
+	RebalanceChance float64 // of partitions moving after a commit
+}
+
+func (c Config) withDefaults() (Config, error) {
+	c.Partitions = max(c.Partitions, 1)
+	c.Instances = min(max(c.Instances, 1), int(c.Partitions))
+	if c.Start.IsZero() {
+		c.Start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	if c.MaxBatch <= 0 {
+		c.MaxBatch = 10
+	}
+	if c.CommitChance <= 0 {
+		c.CommitChance = 0.2
+	}
+	for _, chance := range []float64{c.AbortChance, c.CrashChance, c.RebalanceChance} {
+		if chance < 0 || chance > 0.9 {
+			return c, fmt.Errorf("sim: a chance of %v leaves no way forward; use 0 to 0.9", chance)
+		}
+	}
+	return c, nil
+}
+
+// markEvery is how often a partition tells the next group how far it has come, in virtual time.
+const markEvery = time.Second
+
+// Cluster is a simulated Kafka cluster with its groups.
+type Cluster struct {
+	cfg    Config
+	rng    *rand.Rand
+	now    time.Time
+	topics map[string][][]Record
+	groups []*group
+	stats  Stats
+}
+
+// Stats counts what the scheduler did.
+type Stats struct{ Records, Commits, Aborts, Crashes, Rebalances, Timers, Marks, Tombstones int64 }
+
+type group struct {
+	Group
+	partitions []*Partition
+	instances  []*instance
+}
+
+// New builds a cluster at rest.
+func New(cfg Config, groups ...Group) (*Cluster, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x77656972)), now: cfg.Start, topics: map[string][][]Record{}}
+	for _, g := range groups {
+		gr := &group{Group: g}
+		for n := range cfg.Partitions {
+			gr.partitions = append(gr.partitions, newPartition(c, gr, n))
+		}
+		for range cfg.Instances {
+			gr.instances = append(gr.instances, &instance{c: c, g: gr, proc: g.New()})
+		}
+		c.assign(gr)
+		c.groups = append(c.groups, gr)
+	}
+	return c, nil
+}
+
+// assign spreads a group's partitions over its instances at random. No transaction may be open.
+func (c *Cluster) assign(g *group) {
+	for _, in := range g.instances {
+		in.partitions = in.partitions[:0]
+	}
+	for _, n := range c.rng.Perm(len(g.partitions)) {
+		in := g.instances[c.rng.IntN(len(g.instances))]
+		p := g.partitions[n]
+		p.in = in
+		in.partitions = append(in.partitions, p)
+	}
+}
+
+// Now is the virtual clock.
+func (c *Cluster) Now() time.Time { return c.now }
+
+// Stats returns what happened so far.
+func (c *Cluster) Stats() Stats { return c.stats }
+
+// Partitions is the partition count of every topic.
+func (c *Cluster) Partitions() int32 { return c.cfg.Partitions }
+
+// Produce appends a record from outside, to the partition of its key. Partition and Offset are set here, and Timestamp if it is 0.
+func (c *Cluster) Produce(r Record) {
+	r.Partition = client.Partition([]byte(r.Key), c.cfg.Partitions)
+	c.append(r)
+}
+
+func (c *Cluster) append(r Record) {
+	logs := c.topics[r.Topic]
+	if logs == nil {
+		logs = make([][]Record, c.cfg.Partitions)
+		c.topics[r.Topic] = logs
+	}
+	r.Offset = int64(len(logs[r.Partition]))
+	if r.Timestamp == 0 {
+		r.Timestamp = event.UnixMilli(c.now.UnixMilli())
+	}
+	logs[r.Partition] = append(logs[r.Partition], r)
+}
+
+// Records returns the committed records of a topic, partition by partition.
+func (c *Cluster) Records(topic string) []Record { return slices.Concat(c.topics[topic]...) }
+
+// Rows returns the committed rows of a group's table in the order of their keys.
+func (c *Cluster) Rows(name string) iter.Seq2[string, []byte] {
+	all := map[string][]byte{}
+	for _, p := range c.group(name).partitions {
+		maps.Copy(all, p.rows)
+	}
+	return func(yield func(string, []byte) bool) {
+		for _, key := range slices.Sorted(maps.Keys(all)) {
+			if !yield(key, all[key]) {
+				return
+			}
+		}
+	}
+}
+
+// Counters returns a group's counters, summed over its partitions. Those that are 0 are left out.
+func (c *Cluster) Counters(name string) map[string]int64 {
+	sum := map[string]int64{}
+	for _, p := range c.group(name).partitions {
+		for k, n := range p.saved.counters {
+			sum[k] += n
+		}
+	}
+	maps.DeleteFunc(sum, func(_ string, n int64) bool { return n == 0 })
+	return sum
+}
+
+// Watermark returns the least watermark of a group's partitions, 0 while one does not know its own.
+func (c *Cluster) Watermark(name string) event.UnixMilli {
+	ps := c.group(name).partitions
+	least := ps[0].saved.watermark
+	for _, p := range ps {
+		least = min(least, p.saved.watermark)
+	}
+	return least
+}
+
+func (c *Cluster) group(name string) *group {
+	for _, g := range c.groups {
+		if g.Name == name {
+			return g
+		}
+	}
+	panic("sim: there is no group " + name)
+}
+
+// Settle runs until every record has been processed and committed and every watermark has been passed on.
+func (c *Cluster) Settle() error {
+	for {
+		busy := c.busy()
+		if len(busy) == 0 {
+			// At rest but for watermarks that were sent less than a second ago, or not at all.
+			c.now = c.now.Add(markEvery)
+			if busy = c.unmarked(); len(busy) == 0 {
+				return nil
+			}
+			for _, in := range busy {
+				if err := in.commit(); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		in := busy[c.rng.IntN(len(busy))]
+		if err := in.step(); err != nil {
+			return fmt.Errorf("group %s: %w", in.g.Name, err)
+		}
+		c.now = c.now.Add(time.Duration(c.rng.IntN(20)) * time.Millisecond)
+	}
+}
+
+// sleepStep is how far the clock moves at once while the cluster sleeps.
+const sleepStep = 10 * time.Second
+
+// Sleep lets virtual time pass in a quiet cluster. With Config.Idle set, sources become idle.
+func (c *Cluster) Sleep(d time.Duration) error {
+	for end := c.now.Add(d); c.now.Before(end); {
+		if err := c.Settle(); err != nil {
+			return err
+		}
+		c.now = c.now.Add(min(sleepStep, end.Sub(c.now)))
+		for _, g := range c.groups {
+			for _, in := range g.instances {
+				if err := in.barrier(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return c.Settle()
+}
+
+func (c *Cluster) busy() []*instance {
+	return c.instances(func(in *instance) bool { return in.open() || in.hasInput() })
+}
+
+func (c *Cluster) unmarked() []*instance { return c.instances((*instance).markDue) }
+
+func (c *Cluster) instances(which func(*instance) bool) (found []*instance) {
+	for _, g := range c.groups {
+		for _, in := range g.instances {
+			if which(in) {
+				found = append(found, in)
+			}
+		}
+	}
+	return found
+}
