@@ -302,6 +302,9 @@ func (g *generation) loop(ctx context.Context) (err error) {
 		}
 		now := time.Now()
 		g.report(now)
+		if err := g.flushDue(now); err != nil {
+			return g.rollback(err)
+		}
 		if g.due(now) {
 			ok, err := g.commit(context.Background())
 			if err != nil {
@@ -328,7 +331,7 @@ func (g *generation) loop(ctx context.Context) (err error) {
 func (g *generation) pollOnce() kgo.Fetches {
 	wait := 200 * time.Millisecond
 	if g.hasWork() {
-		wait = max(time.Until(g.lastCommit.Add(g.rt.cfg.CommitInterval)), 0)
+		wait = max(time.Until(g.lastCommit.Add(g.interval())), time.Millisecond)
 	}
 	pctx, cancel := context.WithTimeout(g.live, wait)
 	defer cancel()
@@ -399,14 +402,17 @@ func (g *generation) due(now time.Time) bool {
 	if !g.hasWork() {
 		return false
 	}
-	since := now.Sub(g.lastCommit)
 	if g.pending >= maxPendingRecords || g.dirtyBytes() >= maxDirtyBytes {
 		return true
 	}
+	return now.Sub(g.lastCommit) >= g.interval()
+}
+
+func (g *generation) interval() time.Duration {
 	if g.s.client().BufferedFetchRecords() > maxPollRecords/4 {
-		return since >= g.rt.cfg.BacklogInterval
+		return g.rt.cfg.BacklogInterval
 	}
-	return since >= g.rt.cfg.CommitInterval
+	return g.rt.cfg.CommitInterval
 }
 
 func (g *generation) hasWork() bool {
@@ -454,6 +460,18 @@ func (g *generation) dirtyBytes() (n int) {
 	return n
 }
 
+// flushDue lets partitions write settled rows beside the batches that follow.
+func (g *generation) flushDue(now time.Time) error {
+	for _, p := range g.owned {
+		if p.store != nil {
+			if err := p.store.flushDue(now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // finish commits what a graceful stop finds at the barrier.
 func (g *generation) finish() error {
 	ctx, cancel := context.WithTimeout(context.Background(), transactionTimeout)
@@ -487,12 +505,12 @@ func (g *generation) drop() {
 	g.pending = 0
 }
 
-// flushAll waits for LevelDB writes that go on beside the next batch.
+// flushAll writes all committed rows to LevelDB.
 func (g *generation) flushAll() error {
 	var errs []error
 	for _, p := range g.owned {
 		if p.store != nil {
-			errs = append(errs, p.store.waitFlush())
+			errs = append(errs, p.store.flushAll())
 		}
 	}
 	return errors.Join(errs...)
@@ -501,9 +519,6 @@ func (g *generation) flushAll() error {
 // commit ends the transaction: hooks, marks, changelog, offsets; then the rows become LevelDB's.
 func (g *generation) commit(ctx context.Context) (bool, error) {
 	started := time.Now()
-	if err := g.flushAll(); err != nil { // the batch before this one
-		return false, err
-	}
 	tx := &Tx{g: g}
 	if g.rt.spec.Hooks.BeforeCommit != nil {
 		if err := g.rt.spec.Hooks.BeforeCommit(tx); err != nil {
@@ -527,7 +542,7 @@ func (g *generation) commit(ctx context.Context) (bool, error) {
 	}
 	for _, p := range g.owned {
 		if p.store != nil {
-			p.store.committed()
+			p.store.committed(started)
 		}
 		p.committed()
 	}

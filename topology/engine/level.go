@@ -158,9 +158,10 @@ func (ls *levels) identity(topic string) ([]byte, error) {
 }
 
 var levelOptions = opt.Options{
-	BlockCacheCapacity:     16 << 20,
-	WriteBuffer:            16 << 20,
-	CompactionTableSize:    8 << 20,
+	BlockCacheCapacity:     8 << 20,
+	WriteBuffer:            4 << 20,
+	CompactionTableSize:    4 << 20,
+	CompactionL0Trigger:    8,
 	OpenFilesCacheCapacity: 200,
 	Filter:                 filter.NewBloomFilter(10),
 	Strict:                 opt.StrictJournalChecksum | opt.StrictJournal | opt.StrictBlockChecksum,

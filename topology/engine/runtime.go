@@ -264,7 +264,7 @@ func (rt *Runtime) clientOptions() ([]kgo.Opt, error) {
 		kgo.HeartbeatInterval(rt.cfg.Heartbeat),
 		kgo.RebalanceTimeout(30*time.Second),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchMaxBytes(16<<20), kgo.FetchMaxPartitionBytes(2<<20), kgo.FetchMaxWait(time.Second),
+		kgo.FetchMaxBytes(16<<20), kgo.FetchMaxPartitionBytes(512<<10), kgo.FetchMaxWait(time.Second),
 		kgo.ProducerBatchCompression(kgo.SnappyCompression()), kgo.ProducerLinger(2*time.Millisecond),
 		kgo.MaxBufferedRecords(4*maxPendingRecords),
 		kgo.RecordPartitioner(byNumber{kgo.StickyKeyPartitioner(nil)}),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/lovoo/goka/storage"
 	"github.com/syndtr/goleveldb/leveldb"
@@ -17,11 +18,14 @@ import (
 
 // Store is one partition of a group table: uncommitted rows over committed ones.
 //
-//	Get ─► dirty ─► flushing ─► cache ─► LevelDB
-//	Set ─► dirty ──commit──► flushing ──LevelDB write, beside the next batch──► cache
+//	Get ─► dirty ─► settled ─► flushing ─► cache ─► LevelDB
+//	Set ─► dirty ──commit──► settled ──when large or old──► flushing ──written beside the next batches──► cache
 //	           └──abort──► gone
 //
-// Invariant: LevelDB holds only committed rows, together with the changelog offset they reach, in one batch.
+// Committed rows wait in settled, because an order's events come close together: most rows change again before they are
+// written, and the changelog has them if the process dies.
+//
+// Invariant: LevelDB holds only committed rows, and reaches at least the changelog offset it names.
 type Store struct {
 	rt        *Runtime
 	topic     string
@@ -30,14 +34,20 @@ type Store struct {
 
 	dirty      map[string][]byte // nil value = deleted
 	dirtyBytes int
-	fired      [][]byte // index entries handled since the last commit
+	fired      []string // index entries handled since the last commit
+
+	settled      map[string][]byte
+	settledBytes int
+	settledAt    time.Time // of the first row in settled
+	settledFired []string
 
 	flushing      map[string][]byte
-	flushingFired [][]byte
+	flushingFired []string
 	flushed       chan error // nil: no write under way
-	batch         leveldb.Batch
+	batch         *leveldb.Batch
 
 	cache        cache
+	filter       keyFilter
 	hits, misses int64 // since the last report
 	recovered    bool
 	offset       int64 // of the changelog, as recovered or committed
@@ -58,7 +68,7 @@ func (rt *Runtime) openStore(topic string, partition int32) (storage.Storage, er
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{rt: rt, topic: topic, partition: partition, db: db, dirty: map[string][]byte{}, offset: -1, nextDeadline: noDeadline}
+	s := &Store{rt: rt, topic: topic, partition: partition, db: db, dirty: map[string][]byte{}, settled: map[string][]byte{}, batch: new(leveldb.Batch), offset: -1, nextDeadline: noDeadline}
 	s.cache.limit = rt.cfg.CacheBytes / 8
 	if topic == rt.table {
 		rt.Partition(partition).store = s
@@ -76,7 +86,7 @@ func (s *Store) Close() error {
 			return err
 		}
 	}
-	err := s.waitFlush()
+	err := s.flushAll()
 	s.rt.levels.release(s.db)
 	return err
 }
@@ -92,12 +102,18 @@ func (s *Store) Get(key string) ([]byte, error) {
 	if v, ok := s.dirty[key]; ok {
 		return v, nil
 	}
+	if v, ok := s.settled[key]; ok {
+		return v, nil
+	}
 	if v, ok := s.flushing[key]; ok {
 		return v, nil
 	}
 	if v, ok := s.cache.get(key); ok {
 		s.hits++
 		return v, nil
+	}
+	if s.filter.absent(key) {
+		return nil, nil
 	}
 	s.misses++
 	v, err := s.db.get(key)
@@ -148,6 +164,7 @@ func (s *Store) MarkRecovered() error {
 		return err
 	}
 	s.recovered = true
+	s.filter.open(s.db)
 	next, err := s.db.firstDeadline()
 	s.nextDeadline = next
 	return err
@@ -160,7 +177,7 @@ func (s *Store) writeRecovered() error {
 	if s.offset >= 0 {
 		s.batch.Put(metaOffset, strconv.AppendInt(nil, s.offset, 10))
 	}
-	if err := s.db.Write(&s.batch, nil); err != nil {
+	if err := s.db.Write(s.batch, nil); err != nil {
 		return fmt.Errorf("writing recovered rows of %s/%d: %w", s.topic, s.partition, err)
 	}
 	clear(s.dirty)
@@ -215,29 +232,78 @@ func (s *Store) produceChangelog(to session) {
 	s.rt.stats.changelog.Add(float64(i))
 }
 
-// committed hands the dirty rows to LevelDB, which writes them while the next batch is processed.
-// The write before must have ended (waitFlush).
-func (s *Store) committed() {
+// When settled rows are written.
+const (
+	settleBytes = 4 << 20
+	settleFor   = 2 * time.Second
+)
+
+// committed makes the dirty rows committed ones.
+func (s *Store) committed(now time.Time) {
 	if s.sentTo >= 0 {
 		s.offset = s.sentTo
 	}
-	if len(s.dirty) == 0 && len(s.fired) == 0 {
-		return
+	if len(s.settled) == 0 {
+		s.settledAt = now
+		s.settled, s.dirty = s.dirty, s.settled
+	} else {
+		for key, value := range s.dirty {
+			s.settled[key] = value
+		}
+		clear(s.dirty)
 	}
-	s.flushing, s.flushingFired = s.dirty, s.fired
-	s.dirty, s.fired, s.dirtyBytes = make(map[string][]byte, len(s.flushing)), nil, 0
-	s.batch.Reset()
+	s.settledBytes += s.dirtyBytes
+	s.settledFired = append(s.settledFired, s.fired...)
+	s.fired, s.dirtyBytes = nil, 0
+}
+
+// flushDue starts to write settled rows when they are many or old. It waits for the write before.
+func (s *Store) flushDue(now time.Time) error {
+	s.filter.settle()
+	if s.flushed != nil && len(s.flushed) == 1 {
+		if err := s.waitFlush(); err != nil {
+			return err
+		}
+	}
+	if len(s.settled)+len(s.settledFired) == 0 || s.settledBytes < settleBytes && now.Sub(s.settledAt) < settleFor {
+		return nil
+	}
+	return s.flush()
+}
+
+// flush starts to write all settled rows.
+func (s *Store) flush() error {
+	if err := s.waitFlush(); err != nil || len(s.settled)+len(s.settledFired) == 0 {
+		return err
+	}
+	s.flushing, s.flushingFired = s.settled, s.settledFired
+	s.settled, s.settledFired, s.settledBytes = make(map[string][]byte, len(s.flushing)), nil, 0
 	done := make(chan error, 1)
 	s.flushed = done
 	rows, fired, offset := s.flushing, s.flushingFired, s.offset
 	go func() {
+		s.batch.Reset()
 		for _, entry := range fired { // before the rows: a row may ask for the same deadline again
-			s.batch.Delete(entry)
+			s.batch.Delete([]byte(entry))
 		}
 		s.nextDeadlineFlushed = s.addRows(rows)
-		s.batch.Put(metaOffset, strconv.AppendInt(nil, offset, 10))
-		done <- s.db.Write(&s.batch, nil)
+		err := s.db.Write(s.batch, nil)
+		if err == nil {
+			// Apart from the rows: with it, each of LevelDB's tables would span all keys and be merged with all others. If the
+			// process dies between the two, the changelog brings rows again that are there already.
+			err = s.db.Put(metaOffset, strconv.AppendInt(nil, offset, 10), nil)
+		}
+		done <- err
 	}()
+	return nil
+}
+
+// flushAll writes all settled rows and returns when that is done.
+func (s *Store) flushAll() error {
+	if err := s.flush(); err != nil {
+		return err
+	}
+	return s.waitFlush()
 }
 
 // waitFlush waits for the write under way and moves its rows to the cache.
@@ -253,6 +319,9 @@ func (s *Store) waitFlush() error {
 	s.nextDeadline = min(s.nextDeadline, s.nextDeadlineFlushed)
 	for key, value := range s.flushing {
 		s.cache.put(key, value)
+		if value != nil {
+			s.filter.add(key)
+		}
 	}
 	s.flushing, s.flushingFired = nil, nil
 	return nil
@@ -275,9 +344,11 @@ func (s *Store) fire(now event.UnixMilli, limit int, fn func(key string, row []b
 	}
 	it := s.db.NewIterator(&util.Range{Start: []byte{deadlinePrefix}, Limit: appendDeadline(nil, now+1, "")}, nil)
 	defer it.Release()
-	done := make(map[string]struct{}, len(s.fired))
-	for _, e := range s.fired {
-		done[string(e)] = struct{}{}
+	done := make(map[string]struct{}, len(s.fired)+len(s.settledFired))
+	for _, entries := range [][]string{s.fired, s.settledFired} {
+		for _, e := range entries {
+			done[e] = struct{}{}
+		}
 	}
 	n := 0
 	for it.Next() && n < limit {
@@ -286,7 +357,7 @@ func (s *Store) fire(now event.UnixMilli, limit int, fn func(key string, row []b
 			continue
 		}
 		n++
-		s.fired = append(s.fired, append([]byte(nil), entry...))
+		s.fired = append(s.fired, string(entry))
 		at, key := event.UnixMilli(binary.BigEndian.Uint64(entry[1:9])), string(entry[9:])
 		row, err := s.Get(key)
 		if err != nil {

@@ -55,11 +55,8 @@ func testStore(t *testing.T, dir string, deadline func(string, []byte) (event.Un
 
 func commitStore(t *testing.T, s *Store, p *promised) {
 	t.Helper()
-	if err := s.waitFlush(); err != nil {
-		t.Fatal(err)
-	}
 	s.produceChangelog(p)
-	s.committed()
+	s.committed(time.Now())
 }
 
 func want(t *testing.T, s *Store, key, value string) {
@@ -153,8 +150,14 @@ func TestDeadlinesFireOnceInOrderAndFollowTheirRow(t *testing.T) {
 	s.Set("early", at(100))
 	s.Set("moves", at(150))
 	commitStore(t, s, p)
+	if err := s.flushAll(); err != nil {
+		t.Fatal(err)
+	}
 	s.Set("moves", at(500))
 	commitStore(t, s, p)
+	if err := s.flushAll(); err != nil {
+		t.Fatal(err)
+	}
 
 	var fired []string
 	fire := func(now event.UnixMilli) {
@@ -183,7 +186,7 @@ func TestDeadlinesFireOnceInOrderAndFollowTheirRow(t *testing.T) {
 	fire(1000)
 	expect("early", "late", "moves")
 	commitStore(t, s, p)
-	if err := s.waitFlush(); err != nil {
+	if err := s.flushAll(); err != nil {
 		t.Fatal(err)
 	}
 	if next, err := s.db.firstDeadline(); err != nil || next != noDeadline {
