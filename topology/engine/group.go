@@ -124,6 +124,8 @@ type generation struct {
 
 	lastCommit time.Time
 	pending    int // records processed since begin
+	polled     int // records of the last poll
+	polledAt   time.Time
 	reportedAt time.Time
 }
 
@@ -327,20 +329,38 @@ func (g *generation) loop(ctx context.Context) (err error) {
 	}
 }
 
+// pollGap is the least time between polls of a live stream. Records become visible at commits only, so fetching each of them the
+// moment it arrives would cost requests and win nothing.
+const pollGap = 4 * time.Millisecond
+
 // pollOnce waits for records at most until something else is due: a commit, timers, the watermark of idle sources.
 func (g *generation) pollOnce() kgo.Fetches {
+	if gap := time.Until(g.polledAt.Add(pollGap)); gap > 0 && g.polled > 0 && g.polled < maxPollRecords/8 && !g.backlog() {
+		t := time.NewTimer(gap)
+		select {
+		case <-t.C:
+		case <-g.live.Done():
+			t.Stop()
+		}
+	}
 	wait := 200 * time.Millisecond
 	if g.hasWork() {
 		wait = max(time.Until(g.lastCommit.Add(g.interval())), time.Millisecond)
 	}
-	pctx, cancel := context.WithTimeout(g.live, wait)
+	ctx, cancel := context.WithTimeout(g.live, wait)
 	defer cancel()
-	return g.s.poll(pctx, maxPollRecords)
+	fetches := g.s.poll(ctx, maxPollRecords)
+	g.polledAt = time.Now()
+	return fetches
+}
+
+// backlog reports that more input is buffered already than a live stream brings.
+func (g *generation) backlog() bool {
+	return g.s.client().BufferedFetchRecords() > maxPollRecords/4
 }
 
 // process hands the records to their claims and returns at the barrier: goka has marked each of them.
 func (g *generation) process(fetches kgo.Fetches) error {
-	n := fetches.NumRecords()
 	for _, e := range fetches.Errors() {
 		if errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, context.Canceled) {
 			continue
@@ -348,10 +368,31 @@ func (g *generation) process(fetches kgo.Fetches) error {
 		g.rt.stats.fetchErrors.Inc()
 		g.rt.log.Warn("fetching failed; trying again", "topic", e.Topic, "partition", e.Partition, "error", client.Diagnose(g.rt.cfg.Kafka, e.Err))
 	}
-	if n == 0 {
-		g.watermarks()
-		return nil
+	n := 0
+	fetches.EachRecord(func(r *kgo.Record) {
+		if !r.Attrs.IsControl() {
+			n++
+		}
+	})
+	g.polled = n
+	if err := g.handOut(fetches, n); err != nil {
+		return err
 	}
+	if n > 0 {
+		select {
+		case <-g.marked:
+		case err := <-g.failed:
+			return err
+		}
+		g.pending += n
+		g.rt.stats.processed.Add(float64(n))
+	}
+	g.watermarks()
+	return nil
+}
+
+// handOut gives n records to the claims of their partitions.
+func (g *generation) handOut(fetches kgo.Fetches, n int) error {
 	g.left.Store(int64(n))
 	slab := make([]sarama.ConsumerMessage, n)
 	now := time.Now()
@@ -369,6 +410,9 @@ func (g *generation) process(fetches kgo.Fetches) error {
 		last := f.Records[len(f.Records)-1]
 		c.end, c.position, c.lastAt, c.recordAt = f.HighWatermark, last.Offset+1, now, last.Timestamp
 		for _, r := range f.Records {
+			if r.Attrs.IsControl() {
+				continue
+			}
 			if g.rt.spec.CheckKeys {
 				g.rt.checkPartition(r, f, g.partitions)
 			}
@@ -382,18 +426,7 @@ func (g *generation) process(fetches kgo.Fetches) error {
 			}
 		}
 	})
-	if failed != nil {
-		return failed
-	}
-	select {
-	case <-g.marked:
-	case err := <-g.failed:
-		return err
-	}
-	g.pending += n
-	g.rt.stats.processed.Add(float64(n))
-	g.watermarks()
-	return nil
+	return failed
 }
 
 // due says whether to commit now. A live stream commits every CommitInterval, and at once after a quiet spell; a backlog (more
@@ -409,7 +442,7 @@ func (g *generation) due(now time.Time) bool {
 }
 
 func (g *generation) interval() time.Duration {
-	if g.s.client().BufferedFetchRecords() > maxPollRecords/4 {
+	if g.backlog() {
 		return g.rt.cfg.BacklogInterval
 	}
 	return g.rt.cfg.CommitInterval

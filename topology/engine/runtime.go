@@ -264,6 +264,7 @@ func (rt *Runtime) clientOptions() ([]kgo.Opt, error) {
 		kgo.HeartbeatInterval(rt.cfg.Heartbeat),
 		kgo.RebalanceTimeout(30*time.Second),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.KeepControlRecords(), // they move positions: without them a transactional topic never looks read to its end
 		kgo.FetchMaxBytes(16<<20), kgo.FetchMaxPartitionBytes(512<<10), kgo.FetchMaxWait(time.Second),
 		kgo.ProducerBatchCompression(kgo.SnappyCompression()), kgo.ProducerLinger(2*time.Millisecond),
 		kgo.MaxBufferedRecords(4*maxPendingRecords),
