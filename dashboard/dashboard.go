@@ -1,0 +1,134 @@
+// Package dashboard is the last stop of the journey that people see: one page of embedded files, ES modules without a build
+// step, drawn from the query API and the websocket of the server it came from. It knows nothing of Kafka or of the views; its
+// contract is HTTP.
+package dashboard
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+//go:embed web
+var web embed.FS
+
+// asset is one file, ready to be sent.
+type asset struct {
+	kind    string
+	etag    string
+	plain   []byte
+	gzipped []byte // nil where compression gains nothing
+}
+
+// Handler serves the dashboard. Paths without a file extension are pages of the one-page application.
+func Handler() http.Handler {
+	assets := map[string]*asset{}
+	err := fs.WalkDir(web, "web", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := web.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		assets[strings.TrimPrefix(name, "web")] = newAsset(name, data)
+		return nil
+	})
+	if err != nil {
+		panic(err) // the files are in the binary: reading them does not fail
+	}
+	return &handler{assets, policy(assets["/index.html"].plain)}
+}
+
+func newAsset(name string, data []byte) *asset {
+	kind := mime.TypeByExtension(path.Ext(name))
+	switch path.Ext(name) { // not left to the system's table: browsers refuse modules of another type
+	case ".mjs", ".js":
+		kind = "text/javascript; charset=utf-8"
+	case ".svg":
+		kind = "image/svg+xml"
+	case ".css":
+		kind = "text/css; charset=utf-8"
+	case ".html":
+		kind = "text/html; charset=utf-8"
+	case "":
+		kind = "text/plain; charset=utf-8"
+	}
+	sum := sha256.Sum256(data)
+	a := &asset{kind: kind, etag: fmt.Sprintf(`"%x"`, sum[:12]), plain: data}
+	var buf bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&buf, gzip.BestCompression) // the level is valid, and memory does not fail to be written
+	_, _ = z.Write(data)
+	_ = z.Close()
+	if buf.Len() < len(data)*9/10 {
+		a.gzipped = buf.Bytes()
+	}
+	return a
+}
+
+var inlineScript = regexp.MustCompile(`(?s)<script(?: type="importmap")?>(.*?)</script>`)
+
+// policy allows this server's files, the page's own inline scripts by their hash, and nothing else.
+func policy(index []byte) string {
+	scripts := []string{"'self'"}
+	for _, m := range inlineScript.FindAllSubmatch(index, -1) {
+		sum := sha256.Sum256(m[1])
+		scripts = append(scripts, "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
+	}
+	return "default-src 'none'; script-src " + strings.Join(scripts, " ") +
+		"; style-src 'self'; img-src 'self' data:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}
+
+type handler struct {
+	assets map[string]*asset
+	policy string
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "the dashboard is read with GET", http.StatusMethodNotAllowed)
+		return
+	}
+	name := path.Clean(r.URL.Path)
+	a := h.assets[name]
+	if a == nil && path.Ext(name) == "" {
+		a = h.assets["/index.html"]
+	}
+	if a == nil {
+		http.Error(w, "there is no "+name+" in the dashboard", http.StatusNotFound)
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Type", a.kind)
+	header.Set("Content-Security-Policy", h.policy)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cross-Origin-Opener-Policy", "same-origin")
+	header.Set("Cache-Control", "no-cache") // kept, and asked for again by its ETag: a new binary is seen at once
+	header.Set("ETag", a.etag)
+	header.Set("Vary", "Accept-Encoding")
+	if slices.Contains(strings.Split(strings.ReplaceAll(r.Header.Get("If-None-Match"), " ", ""), ","), a.etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	body := a.plain
+	if a.gzipped != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		header.Set("Content-Encoding", "gzip")
+		body = a.gzipped
+	}
+	header.Set("Content-Length", fmt.Sprint(len(body)))
+	if r.Method == http.MethodGet {
+		_, _ = w.Write(body) // a reader that went away needs no answer
+	}
+}
