@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"weir/topology"
+	"weir/topology/client"
 	"weir/topology/engine"
 	rows "weir/topology/table"
 	"weir/views/query"
@@ -85,11 +86,7 @@ func (o *Orders) Get(id string) (*rows.Order, int32, error) {
 	if len(states) == 0 {
 		return nil, 0, o.notReady()
 	}
-	hash := engine.Hasher()
-	if _, err := hash.Write([]byte(id)); err != nil {
-		return nil, 0, err
-	}
-	partition := int32(hash.Sum32() % uint32(len(states)))
+	partition := client.Partition([]byte(id), int32(len(states)))
 	data, _ := value.([]byte)
 	if data == nil {
 		return nil, partition, nil
