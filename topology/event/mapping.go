@@ -182,7 +182,7 @@ func (c *compilation) field(f field) error {
 	return nil
 }
 
-// templateReserve is room for a template's text in an event's buffer beyond the literals; more costs an allocation.
+// templateReserve is room for a template's text in an event's buffer; more costs an allocation.
 const templateReserve = 64
 
 func (c *compilation) plan(f field, terms []term, expression string) {
@@ -190,10 +190,8 @@ func (c *compilation) plan(f field, terms []term, expression string) {
 	if terms[0].slot >= 0 {
 		s.slot, s.rest = terms[0].slot, terms[1:]
 	}
-	for _, t := range s.rest {
-		if t.parts != nil && f.textual() {
-			c.parser.textReserve += templateReserve
-		}
+	if f.textual() && slices.ContainsFunc(s.rest, func(t term) bool { return t.parts != nil }) {
+		c.parser.textReserve += templateReserve
 	}
 	switch {
 	case f == fieldType:
@@ -217,7 +215,11 @@ func (c *compilation) items(path string) error {
 	if err != nil {
 		return fmt.Errorf("fields.items: %w", err)
 	}
-	c.record.at(steps).each = c.line.root
+	lines, err := c.record.at(steps)
+	if err != nil {
+		return fmt.Errorf("fields.items: %w", err)
+	}
+	lines.each = c.line.root
 	c.readsItems = true
 	return nil
 }

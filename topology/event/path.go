@@ -79,7 +79,7 @@ type part struct {
 // node is a place in a record that some field is read from, or that lies on the way to one.
 type node struct {
 	path  string
-	slot  int  // where its scalar is put; −1 when no field reads it
+	slot  int  // where its value is noted
 	text  bool // some field keeps its text
 	names names
 	elems []*node // by index; nil where nobody looks
@@ -124,30 +124,34 @@ type tree struct {
 	limit int
 }
 
-func newTree(limit int) *tree { return &tree{root: &node{slot: -1}, limit: limit} }
+func newTree(limit int) *tree { return &tree{root: new(node), limit: limit} }
 
 // at returns the node of a path, made where it is missing.
-func (t *tree) at(steps []step) *node {
+func (t *tree) at(steps []step) (*node, error) {
 	n := t.root
 	for _, s := range steps {
 		var next *node
 		if s.name != "" {
 			if next = n.names.find([]byte(s.name)); next == nil {
-				next = &node{slot: -1, path: strings.TrimPrefix(n.path+"."+s.name, ".")}
+				next = &node{slot: t.slots, path: strings.TrimPrefix(n.path+"."+s.name, ".")}
 				n.names.add(s.name, next)
+				t.slots++
 			}
 		} else {
 			for len(n.elems) <= s.index {
 				n.elems = append(n.elems, nil)
 			}
 			if next = n.elems[s.index]; next == nil {
-				next = &node{slot: -1, path: n.path + "[" + strconv.Itoa(s.index) + "]"}
+				next = &node{slot: t.slots, path: n.path + "[" + strconv.Itoa(s.index) + "]"}
 				n.elems[s.index] = next
+				t.slots++
 			}
 		}
-		n = next
+		if n = next; t.slots > t.limit {
+			return nil, fmt.Errorf("the mapping looks at more than %d places of a record", t.limit)
+		}
 	}
-	return n
+	return n, nil
 }
 
 // slotOf returns the slot that the path's scalar is put in.
@@ -156,13 +160,9 @@ func (t *tree) slotOf(path string, text bool) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n := t.at(steps)
-	if n.slot < 0 {
-		if t.slots == t.limit {
-			return 0, fmt.Errorf("more than %d different paths", t.limit)
-		}
-		n.slot = t.slots
-		t.slots++
+	n, err := t.at(steps)
+	if err != nil {
+		return 0, err
 	}
 	n.text = n.text || text
 	return n.slot, nil

@@ -14,8 +14,8 @@ type span struct {
 }
 
 const (
-	maxSlots     = 64 // different paths in a record
-	maxLineSlots = 16 // different paths in an order's line
+	maxSlots     = 96 // places looked at in a record
+	maxLineSlots = 16 // places looked at in an order's line
 )
 
 // walk is one pass over one record: it checks all of the record and notes where the values stand that the tree names.
@@ -28,12 +28,12 @@ type walk struct {
 	lineSlots int
 	lines     int
 
-	linesGiven, linesBad, linesTooMany bool // the array of lines: met; not an array of objects; longer than maxLines
+	linesBad, linesTooMany bool // the lines are not an array of objects; are more than maxLines
 
 	text      strings.Builder // the event's strings
 	textBytes int             // how much it may need
-	unescaped []byte // text of strings with escape sequences
-	composed  []byte // text of templates
+	unescaped []byte          // text of strings with escape sequences
+	composed  []byte          // text of templates
 
 	fault jsonscan.Fault
 	twice string // the path that was given twice
@@ -53,7 +53,7 @@ func begin(record []byte, p *Parser) *walk {
 	clear(w.spans)
 	w.lineSpans, w.lines = w.lineSpans[:0], 0
 	w.unescaped, w.composed = w.unescaped[:0], w.composed[:0]
-	w.linesGiven, w.linesBad, w.linesTooMany = false, false, false
+	w.linesBad, w.linesTooMany = false, false
 	w.textBytes, w.twice = 0, ""
 	return w
 }
@@ -101,32 +101,28 @@ func (w *walk) record(root *node) bool {
 
 // value walks the value at i, which n names, and returns the index after it.
 func (w *walk) value(i int, n *node, depth int) int {
+	at := &w.spans[n.slot]
+	if at.kind != jsonscan.None {
+		return w.again(i, n)
+	}
 	if i < len(w.data) {
-		switch c := w.data[i]; {
+		c := w.data[i]
+		if n.each != nil && c != '[' && c != 'n' {
+			w.linesBad = true
+		}
+		// A container that is entered is noted as Null: it has been met, but is no value.
+		switch {
 		case c == '{' && n.names.inner:
-			w.linesBad = w.linesBad || n.each != nil
+			at.kind = jsonscan.Null
 			return w.object(i, n, depth)
 		case c == '[' && (n.each != nil || n.elems != nil):
+			at.kind = jsonscan.Null
 			return w.array(i, n, depth)
 		}
 	}
 	end, kind, fault := jsonscan.Value(w.data, i, depth)
 	if fault != jsonscan.OK {
 		return w.fail(end, fault)
-	}
-	if n.each != nil {
-		w.linesBad = w.linesBad || kind != jsonscan.Null
-		if w.linesGiven {
-			return w.again(i, n)
-		}
-		w.linesGiven = true
-	}
-	if n.slot < 0 {
-		return end
-	}
-	at := &w.spans[n.slot]
-	if at.kind != jsonscan.None {
-		return w.again(i, n)
 	}
 	at.start, at.end, at.kind = int32(i), int32(end), kind
 	if kind == jsonscan.String || kind == jsonscan.Escaped {
@@ -179,12 +175,6 @@ func (w *walk) array(i int, n *node, depth int) int {
 	if depth >= jsonscan.MaxDepth {
 		return w.fail(i, jsonscan.Depth)
 	}
-	if n.each != nil {
-		if w.linesGiven {
-			return w.again(i, n)
-		}
-		w.linesGiven = true
-	}
 	i, done := jsonscan.First(b, i+1, ']')
 	for element := 0; !done; element++ {
 		end := i
@@ -228,7 +218,7 @@ func (w *walk) line(i int, each *node, depth int) int {
 	w.lines++
 	record := w.spans
 	w.spans = w.lineSpans[from:]
-	i = w.value(i, each, depth)
+	i = w.object(i, each, depth)
 	w.spans = record
 	return i
 }
