@@ -44,6 +44,7 @@ type Definition struct {
 	Windows     []Window // finest first
 	Grace       time.Duration
 	Ratio       *Parts // of a derived metric
+	Scale       int64  // whole units of quantiles for one unit told; 0 = 1
 
 	money bool // values come from money, so rows of different currencies must not meet
 }
@@ -153,3 +154,5 @@ func (d *Definition) windowNames() []string {
 	}
 	return names
 }
+
+func (d *Definition) scale() float64 { return float64(max(1, d.Scale)) }

@@ -205,6 +205,83 @@ func TestAnswersEqualSumsOverEvents(t *testing.T) {
 	}
 }
 
+func TestSketchesMergeOverRegionsAndTime(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	db := querytest.New()
+	type seen struct {
+		region string
+		took   int64
+	}
+	var all []seen
+	customers := map[string]map[string]bool{"eu": {}, "us": {}}
+	sold := map[string]int64{}
+	for i := range 3000 {
+		region := []string{"eu", "us"}[rng.IntN(2)]
+		at := noon.Add(time.Duration(rng.IntN(50)) * time.Minute)
+		took := 60 + rng.Int64N(90_000)
+		all = append(all, seen{region, took})
+		db.Took(querytest.Key("time_to_ship", "1m", at, "dhl", region, "DE"), took)
+		customer := fmt.Sprintf("c%d", rng.IntN(200))
+		customers[region][customer] = true
+		db.Saw(querytest.Key("customers", "1m", at, region, "DE"), customer)
+		product := fmt.Sprintf("p%d", min(rng.IntN(60), rng.IntN(60)))
+		sold[product] += int64(i % 3)
+		db.Sold(querytest.Key("top_products", "1m", at, []string{"Audio", "Home"}[i%2]), product, int64(i%3))
+	}
+	window := "window=all&from=2026-01-01T12:00:00Z&to=2026-01-01T12:59:00Z"
+
+	for _, region := range []string{"", "eu", "us"} {
+		params := window + "&quantiles=0,0.5,0.95,1"
+		if region != "" {
+			params += "&where=region:" + region
+		}
+		var took []int64
+		for _, s := range all {
+			if region == "" || s.region == region {
+				took = append(took, s.took)
+			}
+		}
+		slices.Sort(took)
+		p := ask(t, db, "time_to_ship", params).Series[0].Points[0]
+		for _, q := range []float64{0, 0.5, 0.95, 1} {
+			exact := float64(took[int(q*float64(len(took)-1))])
+			if got := p.Quantiles[fmt.Sprint(q)]; got < exact*0.99-1 || got > exact*1.01+1 {
+				t.Errorf("region %q: quantile %v is %v, exactly %v", region, q, got, exact)
+			}
+		}
+		if p.Value != p.Quantiles["0.5"] || p.Count != int64(len(took)) {
+			t.Errorf("value %v, count %d", p.Value, p.Count)
+		}
+	}
+	for _, s := range ask(t, db, "customers", window+"&by=region").Series {
+		if want := uint64(len(customers[s.Labels["region"]])); s.Points[0].Value != want {
+			t.Errorf("%v: %v distinct customers, want %d", s.Labels, s.Points[0].Value, want)
+		}
+	}
+	top := ask(t, db, "top_products", window+"&top=5").Series[0].Points[0].Top
+	if len(top) != 5 {
+		t.Fatalf("%d entries", len(top))
+	}
+	for i, e := range top {
+		if e.Count != sold[e.Value] || e.Error != 0 || i > 0 && top[i-1].Count < e.Count {
+			t.Errorf("entry %d is %+v, sold %d", i, e, sold[e.Value])
+		}
+	}
+	if again := ask(t, db, "top_products", window+"&top=5").Series[0].Points[0].Top; fmt.Sprint(again) != fmt.Sprint(top) {
+		t.Error("asking twice gives two answers: merging changed the rows")
+	}
+}
+
+func TestLabelsWithCommasAndSlashes(t *testing.T) {
+	db := querytest.New()
+	db.Add(querytest.Key("items_sold", "1m", noon, "Books%2C used%2Fold", "EUR"), 1, 3)
+	db.Add(querytest.Key("items_sold", "1m", noon, "Books", "EUR"), 1, 4)
+	a := ask(t, db, "items_sold", "by=category&where="+url.QueryEscape("category:Books%2C used%2Fold"))
+	if len(a.Series) != 1 || a.Series[0].Labels["category"] != "Books, used/old" || a.Series[0].Points[0].Value != "3" {
+		t.Errorf("%+v", a.Series)
+	}
+}
+
 func TestRelativeRangesFollowTheWatermark(t *testing.T) {
 	db := querytest.New()
 	old := time.Date(2017, 11, 24, 10, 30, 20, 0, time.UTC) // a replay: years behind the clock

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"weir/topology/event"
+	"weir/topology/metric/sketch"
 	"weir/topology/table"
 	"weir/views/query"
 )
@@ -77,13 +78,47 @@ func (t *Table) Set(key string, c *table.Cell) {
 
 // Add adds count and sum to a row.
 func (t *Table) Add(key string, count, sum int64) {
+	t.Update(key, func(c *table.Cell) { c.Count, c.Sum = c.Count+count, c.Sum+sum })
+}
+
+// Update changes a row, which is made where it is missing.
+func (t *Table) Update(key string, change func(*table.Cell)) {
 	c := t.Get(key)
 	if c == nil {
 		c = &table.Cell{}
 	}
-	c.Count += count
-	c.Sum += sum
+	change(c)
 	t.Set(key, c)
+}
+
+// Took adds one value to a row of quantiles.
+func (t *Table) Took(key string, value int64) {
+	t.Update(key, func(c *table.Cell) {
+		merged, err := sketch.MergeQuantiles(c.Quantiles, sketch.AppendQuantiles(nil, []int64{value}))
+		if err != nil {
+			panic(err)
+		}
+		c.Count, c.Quantiles = c.Count+1, merged
+	})
+}
+
+// Saw adds one value to a row of distinct values.
+func (t *Table) Saw(key string, value string) {
+	t.Update(key, func(c *table.Cell) {
+		merged, err := sketch.MergeDistinct(c.Distinct, sketch.AppendDistinct(nil, []uint64{sketch.Hash(value)}))
+		if err != nil {
+			panic(err)
+		}
+		c.Count, c.Distinct = c.Count+1, merged
+	})
+}
+
+// Sold adds a value with its weight to a row of the most frequent ones.
+func (t *Table) Sold(key, value string, weight int64) {
+	t.Update(key, func(c *table.Cell) {
+		c.Count, c.Sum = c.Count+1, c.Sum+weight
+		c.Top = sketch.MergeTop(c.Top, []*table.TopEntry{{Value: value, Count: weight}})
+	})
 }
 
 // Get is a copy of a row, nil where there is none.
