@@ -2,6 +2,7 @@ package dashboard_test
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -147,6 +148,53 @@ func TestBrowserShowsAnEmptyShop(t *testing.T) {
 	p.until("the first order", tileOf("Revenue"), "€8.00")
 	for _, e := range p.errors() {
 		t.Errorf("the browser reports: %s", e)
+	}
+}
+
+// The browser's client of the protocol must hold what the query API answers, under random changes and over a restart.
+func TestBrowserClientHoldsTheAnswer(t *testing.T) {
+	db := querytest.New()
+	now := time.Date(2026, 1, 1, 12, 0, 30, 0, time.UTC)
+	db.Watermark(now)
+	s := serve(t, db, "127.0.0.1:0")
+	p := startBrowser(t).open(s.url+"/vendor/SHA256SUMS", 400, 300) // a page of the same origin without subscriptions of its own
+	p.until("the page", `document.readyState`, "complete")
+	p.eval(`(async () => {
+		const { connect } = await import('/live.js')
+		const client = window.client = connect({ random: () => 0.05 })
+		const topics = window.topics = [['revenue', { from: 'now-15m', by: 'region' }], ['revenue', { from: 'now-2h', window: 'all' }], ['orders', { window: '1h' }]]
+		window.subs = topics.map(([metric, filter]) => client.subscribe('metrics/' + metric, filter, { interval: 20 }))
+		window.differs = async () => {
+			const out = []
+			for (let i = 0; i < topics.length; i++) {
+				const [metric, filter] = topics[i]
+				const body = await (await fetch('/v1/metrics/' + metric + '?' + new URLSearchParams(filter))).json()
+				const want = body.series.flatMap(s => s.points.map(p => JSON.stringify({ labels: s.labels, ...(s.exponent !== undefined && { exponent: s.exponent }), ...p }))).sort()
+				const have = [...subs[i].rows.values()].map(r => JSON.stringify(r)).sort()
+				if (!subs[i].ready || JSON.stringify(want) !== JSON.stringify(have)) out.push(metric + ': ' + have.length + ' of ' + want.length)
+			}
+			return out.join(', ')
+		}
+	})()`)
+	rng := rand.New(rand.NewPCG(2, 9))
+	for round := range 12 {
+		for range 1 + rng.IntN(30) {
+			at := now.Add(-time.Duration(rng.IntN(3*3600)) * time.Second)
+			for _, w := range querytest.Windows {
+				db.Add(querytest.Key("revenue", w.Name, at.Truncate(w.Length), "card", []string{"eu", "us"}[rng.IntN(2)], "DE", "EUR"), 1, rng.Int64N(1000))
+				db.Add(querytest.Key("orders", w.Name, at.Truncate(w.Length), "eu", "DE", "web", "EUR"), 1, 0)
+			}
+		}
+		if keys := db.Keys(); rng.IntN(2) == 0 {
+			db.Set(keys[rng.IntN(len(keys))], nil)
+		}
+		now = now.Add(time.Duration(rng.IntN(200)) * time.Second)
+		db.Watermark(now)
+		if round == 6 {
+			s.stop()
+			serve(t, db, strings.TrimPrefix(s.url, "http://"))
+		}
+		p.until("the client to hold the answer", `differs().catch(e => String(e))`, "")
 	}
 }
 
