@@ -53,7 +53,7 @@ type view struct {
 type PartitionState struct {
 	Partition int32
 	Recovered bool
-	Offset    int64 // last offset in the copy
+	Offset    int64 // last offset read since the start, 0 where there was none
 	Lag       int64 // records behind the end of the changelog, as of the last look
 }
 
@@ -204,7 +204,7 @@ func (v *view) look() {
 			continue
 		}
 		st := PartitionState{Partition: p, Recovered: s.Status == goka.PartitionRunning || s.Status == goka.PartitionConnecting && v.wasRecovered(p)}
-		if s.Input != nil {
+		if s.Input != nil && s.Input.Count > 0 { // without a record since the start goka counts the lag from offset 0
 			st.Offset, st.Lag = s.Input.LastOffset, max(0, s.Input.OffsetLag-1)
 		}
 		if s.Recovery != nil && !st.Recovered {

@@ -83,7 +83,7 @@ function options(state, tip, width, height) {
       y: { range: () => [0, s.top] },
     },
     axes: [
-      { stroke: css('--muted'), font, grid: { show: false }, ticks: { show: false }, border: { show: true, stroke: css('--line-2'), width: 1 }, size: 26, gap: 4, space: width < 480 ? 64 : 80,
+      { stroke: css('--muted'), font, grid: { show: false }, ticks: { show: false }, border: { show: true, stroke: css('--line-2'), width: 1 }, size: 28, gap: 6, space: width < 480 ? 64 : 80,
         values: (_, ts) => ts.map(t => s.props.line.step >= 3600e3 * 6 ? day(t * 1000) : t % 86400 === 0 ? day(t * 1000) : clock(t * 1000)) },
       { stroke: css('--muted'), font, grid: { stroke: css('--grid'), width: 1 }, ticks: { show: false }, size: (u, vs) => { u.ctx.font = 12 * (devicePixelRatio || 1) + 'px ' + css('--font'); return Math.ceil(Math.max(20, ...(vs ?? []).map(v => u.ctx.measureText(v ?? '').width / (devicePixelRatio || 1)))) + 10 }, gap: 6, space: 38, values: (_, vs) => vs.map(v => s.props.axis(v, s.top)) },
     ],

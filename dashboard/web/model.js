@@ -71,7 +71,8 @@ export function change(s, line) {
 export function recent(s, line, n = 5) {
   const to = line.closed || line.count
   const from = Math.max(0, to - n)
-  return to > from ? sum(s.now, from, to) / (to - from) : null
+  const mean = to > from ? sum(s.now, from, to) / (to - from) : null
+  return mean || !line.closed ? mean : sum(s.now, line.closed) // everything is in the open window: a shop's first one
 }
 export function recentBefore(s, line, n = 5) {
   if (!s.anyBefore) return null

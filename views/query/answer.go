@@ -3,7 +3,6 @@ package query
 import (
 	"maps"
 	"math/big"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -134,7 +133,7 @@ func (q *Query) labels(label string) (map[string]string, error) {
 		return out, nil
 	}
 	for i, token := range strings.Split(label, ",") {
-		plain, err := url.PathUnescape(token)
+		plain, err := plainLabel(token)
 		if err != nil {
 			return nil, err
 		}

@@ -2,9 +2,11 @@ package query
 
 import (
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 
+	"weir/topology/metric"
 	"weir/topology/metric/sketch"
 	"weir/topology/table"
 )
@@ -84,20 +86,14 @@ func (q *Query) fillQuantiles(p *Point, c *table.Cell) error {
 
 // escapeLabel writes a label's value as row keys have it.
 func escapeLabel(v string) string {
-	const hex = "0123456789ABCDEF"
-	if !strings.ContainsFunc(v, func(r rune) bool { return r == '/' || r == ',' || r == '%' || r < ' ' || r == 0x7f }) {
-		return v
+	key := metric.Key{Labels: []string{v}}.String()
+	return key[strings.LastIndexByte(key, '/')+1:]
+}
+
+// plainLabel is the inverse of escapeLabel.
+func plainLabel(token string) (string, error) {
+	if token == "%" { // how keys write an empty value
+		return "", nil
 	}
-	var b strings.Builder
-	for i := range len(v) {
-		switch c := v[i]; {
-		case c == '/' || c == ',' || c == '%' || c < ' ' || c == 0x7f:
-			b.WriteByte('%')
-			b.WriteByte(hex[c>>4])
-			b.WriteByte(hex[c&15])
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
+	return url.PathUnescape(token)
 }

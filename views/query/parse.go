@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"weir/topology/event"
+	"weir/topology/metric"
 )
 
 // Limits of one query.
@@ -303,7 +304,7 @@ func parseWhere(list []string) (map[string][]string, error) {
 				return nil, wrong("where", "%q holds a broken percent escape", cond)
 			}
 			if plain == "" {
-				plain = "(none)"
+				plain = metric.None
 			}
 			if count++; count > maxWhere {
 				return nil, wrong("where", "at most %d conditions", maxWhere)

@@ -5,6 +5,9 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"weir/topology/event"
+	"weir/topology/metric"
 )
 
 // Shop makes plausible rows: a shop with daily rhythm, three regions, two currencies, payments that fail, parcels that are late.
@@ -26,26 +29,10 @@ var (
 )
 
 // add adds to the row of each window that at falls into.
-func (s *Shop) add(metric string, at time.Time, count, sum int64, labels ...string) {
+func (s *Shop) add(name string, at time.Time, count, sum int64, labels ...string) {
 	for _, w := range Windows {
-		for i, l := range labels {
-			labels[i] = escape(l)
-		}
-		s.Add(Key(metric, w.Name, at.Truncate(w.Length), labels...), count, sum)
+		s.Add(metric.Key{Metric: name, Window: w.Name, Start: event.UnixMilli(at.Truncate(w.Length).UnixMilli()), Labels: labels}.String(), count, sum)
 	}
-}
-
-func escape(l string) string {
-	out := ""
-	for _, r := range l {
-		switch r {
-		case ',':
-			out += "%2C"
-		default:
-			out += string(r)
-		}
-	}
-	return out
 }
 
 // Minute adds the share of what happens in the minute that begins at at.
