@@ -183,3 +183,17 @@ func (c *client) rows(id string) map[string]string {
 	defer c.mu.Unlock()
 	return maps.Clone(c.subs[id].rows)
 }
+
+// got is how many frames of a type have come.
+func (c *client) got(kind string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.frames[kind]
+}
+
+// problems is how many error frames have come.
+func (c *client) problems() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.errors)
+}

@@ -314,8 +314,8 @@ func TestSnapshotsComeInPages(t *testing.T) {
 	c := dial(t, w.url, nil).hello()
 	c.sub("a", "metrics/orders", 100, map[string]any{"by": "region"})
 	c.until("all pages", func() bool { return c.subs["a"].whole })
-	if n := len(c.rows("a")); n != 35 || c.frames["snap"] != 4 {
-		t.Errorf("%d rows in %d pages", n, c.frames["snap"])
+	if n, pages := len(c.rows("a")), c.got("snap"); n != 35 || pages != 4 {
+		t.Errorf("%d rows in %d pages", n, pages)
 	}
 }
 
@@ -361,11 +361,11 @@ func TestProblemsNameTheParameter(t *testing.T) {
 		{"metrics/none", "name", nil, 100}, {"weather", "topic", nil, 100}, {"metrics/orders", "window", map[string]any{"window": "5m"}, 100},
 		{"metrics/orders", "interval_ms", nil, 1}, {"metrics/orders", "where", map[string]any{"where": "x"}, 100},
 	} {
-		n := len(c.errors)
+		n := c.problems()
 		c.send(map[string]any{"type": "sub", "id": "a", "topic": s.topic, "filter": s.filter, "interval_ms": s.interval})
 		c.until("a problem about "+s.param, func() bool { return len(c.errors) == n+1 && c.errors[n].Param == s.param })
 	}
-	n := len(c.errors)
+	n := c.problems()
 	c.send(map[string]any{"type": "dance"})
 	c.until("a problem about the type", func() bool { return len(c.errors) == n+1 && c.errors[n].Param == "type" })
 }
@@ -416,8 +416,8 @@ func TestCloseCodes(t *testing.T) {
 		c.until("welcome", func() bool { return c.frames["welcome"] == 1 })
 		w.stop()
 		c.until("the end", func() bool { return c.closed != nil })
-		if c.closed.Code != live.CloseRestart || c.frames["goaway"] != 1 {
-			t.Errorf("closed with %d after %d goaways", c.closed.Code, c.frames["goaway"])
+		if c.closed.Code != live.CloseRestart || c.got("goaway") != 1 {
+			t.Errorf("closed with %d after %d goaways", c.closed.Code, c.got("goaway"))
 		}
 	})
 	t.Run("other subprotocol", func(t *testing.T) {
@@ -503,4 +503,80 @@ func TestClientsComeAndGo(t *testing.T) {
 	wg.Wait()
 	want := w.answer(t, "orders", map[string]any{"by": "region"})
 	c.until("the answer", func() bool { return c.subs["a"].whole && maps.Equal(c.subs["a"].rows, want) })
+}
+
+func TestSubscriptionThatOutgrowsItsLimitEnds(t *testing.T) {
+	w := start(t, live.Limits{})
+	c := dial(t, w.url, nil).hello()
+	c.sub("a", "metrics/orders", 20, map[string]any{"by": "region"})
+	c.until("snapshot", func() bool { return c.subs["a"].whole })
+	for i := range query.MaxPoints + 1 {
+		w.Add(querytest.Key("orders", "1m", noon, fmt.Sprintf("r%d", i), "DE", "web", "EUR"), 1, 0)
+	}
+	c.until("a problem about by", func() bool { return len(c.errors) == 1 && c.errors[0].Status == 422 && c.errors[0].Param == "by" })
+	c.send(map[string]any{"type": "unsub", "id": "a"})
+	c.until("the subscription to be gone", func() bool { return len(c.errors) == 2 && c.errors[1].Status == 404 })
+}
+
+func TestUnusedCohortsAreDropped(t *testing.T) {
+	l := live.DefaultLimits()
+	l.Linger, l.Cohorts = time.Millisecond, 1
+	w := start(t, l)
+	c := dial(t, w.url, nil).hello()
+	c.sub("a", "metrics/orders", 100, nil)
+	c.until("snapshot", func() bool { return c.subs["a"].whole })
+	c.send(map[string]any{"type": "unsub", "id": "a"})
+	for n := 0; ; n++ { // a tick makes room for another kind
+		c.sub("b", "metrics/gmv", 100, nil)
+		c.until("an answer", func() bool { return c.subs["b"].whole || len(c.errors) > n })
+		if c.problems() == n {
+			return
+		}
+		ticks := c.got("tick")
+		c.until("a tick", func() bool { return c.frames["tick"] > ticks })
+	}
+}
+
+// Whatever a client sends, the server answers it or closes the connection, and goes on serving others.
+func FuzzClientFrames(f *testing.F) {
+	for _, s := range []string{
+		`{"type":"sub","id":"a","topic":"metrics/orders","filter":{"by":"region"},"interval_ms":100}`, `{"type":"sub","id":"a","topic":"metrics/orders","resume":{"epoch":"x","seq":3}}`,
+		`{"type":"unsub","id":"a"}`, `{"type":"pause","id":"a"}`, `{"type":"hello"}`, `{"type":"sub","filter":{"by":["a",1]}}`, `[]`, `null`, `{"type":null}`, `{`,
+	} {
+		f.Add([]byte(s))
+	}
+	db := querytest.New()
+	hub := live.New(live.Config{Topics: live.MetricTopics{Catalogue: querytest.Catalogue(), Source: db}, Freshness: func() live.Freshness { return live.Freshness{} }})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = hub.Run(ctx) }()
+	server := httptest.NewServer(hub)
+	f.Cleanup(func() { cancel(); <-done; server.Close() })
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ws, _, err := (&websocket.Dialer{Subprotocols: []string{live.Subprotocol}}).Dial("ws"+strings.TrimPrefix(server.URL, "http"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ws.Close()
+		for _, frame := range [][]byte{[]byte(`{"type":"hello"}`), data, data, []byte(`{"type":"ping","n":99}`)} {
+			if ws.WriteMessage(websocket.TextMessage, frame) != nil {
+				break
+			}
+		}
+		if err := ws.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			_, answer, err := ws.ReadMessage()
+			if err != nil {
+				if !websocket.IsCloseError(err, live.CloseMalformed, live.CloseConflict, live.CloseTooLarge) {
+					t.Fatalf("after %q: %v", data, err)
+				}
+				return
+			}
+			if strings.Contains(string(answer), `"n":99`) {
+				return
+			}
+		}
+	})
 }
