@@ -1,0 +1,143 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// child is a weir process under measurement.
+type child struct {
+	cmd    *exec.Cmd
+	name   string
+	log    *tail
+	done   chan error
+	listen string // of its HTTP endpoint
+}
+
+// tail keeps the last lines of a child's output for the error message when it dies.
+type tail struct{ buf bytes.Buffer }
+
+const tailBytes = 16 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.buf.Write(p)
+	if over := t.buf.Len() - tailBytes; over > 0 {
+		t.buf.Next(over)
+	}
+	return len(p), nil
+}
+
+func startChild(name, binary, listen string, args ...string) (*child, error) {
+	c := &child{name: name, log: new(tail), done: make(chan error, 1), listen: listen}
+	c.cmd = exec.Command(binary, args...)
+	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
+	c.cmd.Env = append(os.Environ(), "WEIR_CONFIG=")
+	if err := c.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", name, err)
+	}
+	go func() { c.done <- c.cmd.Wait() }()
+	return c, nil
+}
+
+// check tells whether the child died.
+func (c *child) check() error {
+	select {
+	case err := <-c.done:
+		c.done <- err
+		return fmt.Errorf("weir %s ended (%v); its last words:\n%s", c.name, err, c.log.buf.String())
+	default:
+		return nil
+	}
+}
+
+// stop ends the child gracefully and returns its whole CPU time and peak memory.
+func (c *child) stop() (cpu time.Duration, peakBytes int64, err error) {
+	_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err = <-c.done:
+	case <-time.After(30 * time.Second):
+		_ = c.cmd.Process.Kill()
+		err = errors.Join(errors.New("did not stop within 30 s of SIGTERM"), <-c.done)
+	}
+	st := c.cmd.ProcessState
+	if ru, ok := st.SysUsage().(*syscall.Rusage); ok {
+		peakBytes = ru.Maxrss << 10 // Linux counts in KiB
+	}
+	return st.UserTime() + st.SystemTime(), peakBytes, err
+}
+
+// clockTick is the unit of CPU time in /proc: 100 to the second on every Linux that Go runs on.
+const clockTick = 10 * time.Millisecond
+
+// cpu is the CPU time the child has used so far; 0 where /proc is missing.
+func (c *child) cpu() time.Duration {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, ok := strings.Cut(string(b), ") ")
+	if !ok {
+		return 0
+	}
+	f := strings.Fields(rest)
+	if len(f) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseInt(f[11], 10, 64)
+	system, _ := strconv.ParseInt(f[12], 10, 64)
+	return time.Duration(user+system) * clockTick
+}
+
+// counters sums the child's Prometheus counters by name.
+func (c *child) counters(ctx context.Context) (map[string]float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.listen+"/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	sums := map[string]float64{}
+	sc := bufio.NewScanner(io.LimitReader(resp.Body, 8<<20))
+	for sc.Scan() {
+		series, value, ok := strings.Cut(sc.Text(), "} ")
+		name, labels, _ := strings.Cut(series, "{")
+		if !ok || !strings.HasPrefix(name, "weir_engine_") {
+			continue
+		}
+		v, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			continue
+		}
+		sums[name] += v
+		if _, group, ok := strings.Cut(labels, `group="`); ok {
+			group, _, _ = strings.Cut(group, `"`)
+			sums[name+"/"+group] += v
+		}
+	}
+	return sums, sc.Err()
+}
+
+// freeAddress finds a loopback address that is free now.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}

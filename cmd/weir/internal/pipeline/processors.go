@@ -1,0 +1,168 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"weir/configs"
+	"weir/processors/metrics"
+	"weir/processors/orders"
+	"weir/topology"
+	"weir/topology/client"
+	"weir/topology/engine"
+	"weir/topology/metric"
+)
+
+// Deps is what a process shares between its parts.
+type Deps struct {
+	Logger   *slog.Logger
+	Registry *prometheus.Registry
+}
+
+// EnsureTopics makes the topics that are missing and checks the rest, so that a wrong address, a missing right or unequal partition
+// counts are told before anything runs.
+func EnsureTopics(ctx context.Context, cfg *configs.Config) error {
+	specs, err := cfg.TopicSpecs()
+	if err != nil {
+		return err
+	}
+	if _, err := client.Probe(ctx, cfg.Kafka); err != nil {
+		return err
+	}
+	opts, err := cfg.Kafka.Options()
+	if err != nil {
+		return err
+	}
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	return client.EnsureTopics(ctx, kadm.NewClient(cl), specs)
+}
+
+// Processors builds the groups that the configuration asks for. Topics must exist.
+func Processors(cfg *configs.Config, deps Deps) ([]*engine.Runtime, error) {
+	set, err := Metrics(cfg)
+	if err != nil {
+		return nil, err
+	}
+	var runtimes []*engine.Runtime
+	for _, name := range cfg.Groups {
+		ec, err := engineConfig(cfg, deps)
+		if err != nil {
+			return nil, err
+		}
+		var rt *engine.Runtime
+		switch name {
+		case "orders":
+			g, err := ordersGroup(cfg, deps, set)
+			if err != nil {
+				return nil, err
+			}
+			rt, err = engine.New(ec, cfg.Names().In(topology.GroupOrders), g.Define)
+			if err != nil {
+				return nil, err
+			}
+		case "metrics":
+			// Its input comes in transactions of the group before, so it commits as soon as one has been read.
+			ec.CommitInterval /= 4
+			g := &metrics.Group{Names: cfg.Names(), Metrics: set, Partitions: int32(cfg.Topics.Partitions), Logger: deps.Logger}
+			if rt, err = engine.New(ec, cfg.Names().In(topology.GroupMetrics), g.Define); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, fmt.Errorf("there is no group %q", name)
+		}
+		runtimes = append(runtimes, rt)
+	}
+	return runtimes, nil
+}
+
+// Run processes until ctx ends.
+func Run(ctx context.Context, runtimes []*engine.Runtime) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, rt := range runtimes {
+		g.Go(func() error { return rt.Run(ctx) })
+	}
+	return g.Wait()
+}
+
+// Metrics compiles the metrics of the configuration.
+func Metrics(cfg *configs.Config) (*metric.Set, error) {
+	name, data, err := cfg.MetricsFile()
+	if err != nil {
+		return nil, err
+	}
+	defs, err := metric.Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	set, err := metric.Compile(defs)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return set, nil
+}
+
+func ordersGroup(cfg *configs.Config, deps Deps, set *metric.Set) (*orders.Group, error) {
+	inputs, err := cfg.Inputs()
+	if err != nil {
+		return nil, err
+	}
+	g := &orders.Group{Names: cfg.Names(), Metrics: set, Logger: deps.Logger, Settings: orders.DefaultSettings()}
+	g.Settings.Retention = cfg.Orders.Retention
+	g.Settings.AmountMismatch = orders.AmountMismatch(cfg.Orders.AmountMismatch)
+	if err := g.Settings.Validate(); err != nil {
+		return nil, err
+	}
+	for _, in := range inputs {
+		g.Sources = append(g.Sources, orders.Source{Topic: in.Topic, Parser: in.Parser})
+	}
+	slices.SortFunc(g.Sources, func(a, b orders.Source) int {
+		switch {
+		case a.Topic < b.Topic:
+			return -1
+		case a.Topic > b.Topic:
+			return 1
+		}
+		return 0
+	})
+	return g, nil
+}
+
+func engineConfig(cfg *configs.Config, deps Deps) (engine.Config, error) {
+	instance := cfg.Instance
+	if instance == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return engine.Config{}, fmt.Errorf("the host has no name, so --instance is needed: %w", err)
+		}
+		instance = host
+	}
+	return engine.Config{
+		Kafka:           cfg.Kafka,
+		Instance:        instance,
+		DataDir:         cfg.GroupsDir(),
+		Guarantee:       engine.Guarantee(cfg.Guarantee),
+		CommitInterval:  cfg.CommitInterval,
+		BacklogInterval: cfg.BacklogInterval,
+		SessionTimeout:  cfg.SessionTimeout,
+		Heartbeat:       cfg.Heartbeat,
+		Idle:            cfg.Watermark.Idle,
+		Disorder:        cfg.Watermark.Disorder,
+		CacheBytes:      int(cfg.CacheBytes),
+		LeaveOnStop:     cfg.LeaveOnStop,
+		RecoverAhead:    cfg.RecoverAhead,
+		Logger:          deps.Logger,
+		Registry:        deps.Registry,
+	}, nil
+}

@@ -1,0 +1,14 @@
+// Package shop makes the events of a shop that does not exist: markets with their own hours, currencies, carriers and ways to
+// pay, customers who come back, products of which few sell much, and lives of orders from the click to the door, with
+// everything that goes wrong on the way.
+//
+// In an event's journey it stands before the first step, in the place of the shop's own applications. It reads no clock and
+// does no input or output: Next gives one event after the other in the order of time, and whoever calls it decides when each
+// is sent. The same seed and start give the same bytes.
+//
+//	market.go    where orders come from, and when
+//	goods.go     products, prices, baskets
+//	customer.go  who buys
+//	life.go      what happens to an order after it was placed
+//	shop.go      arrivals and the queue of what is due
+package shop
