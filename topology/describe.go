@@ -1,0 +1,119 @@
+package topology
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Role is what a topic is for.
+type Role string
+
+// The roles.
+const (
+	Source   Role = "source"   // the shop writes, weir reads
+	Internal Role = "internal" // from group to group
+	State    Role = "table"    // a group's rows
+	Output   Role = "output"   // for whoever wants it
+)
+
+// TopicNode is a topic in the graph.
+type TopicNode struct {
+	Name string `json:"name"`
+	Role Role   `json:"role"`
+	Key  string `json:"key"`
+}
+
+// GroupNode is a group in the graph: what it reads and writes, and the table that it keeps.
+type GroupNode struct {
+	Name   string   `json:"name"`
+	Key    string   `json:"key"`
+	Does   string   `json:"does"`
+	Reads  []string `json:"reads"`
+	Writes []string `json:"writes"`
+	Table  string   `json:"table"`
+}
+
+// Graph is the way of events through topics and groups, in the order of the journey.
+type Graph struct {
+	Topics []TopicNode `json:"topics"`
+	Groups []GroupNode `json:"groups"`
+}
+
+// Describe returns the graph under an installation's names. sources are its input topics; with none, the canonical three.
+func Describe(n Names, sources ...string) Graph {
+	if len(sources) == 0 {
+		sources = []string{Orders, Payments, Shipments}
+	}
+	var g Graph
+	for _, s := range sources {
+		g.Topics = append(g.Topics, TopicNode{s, Source, "order_id"})
+	}
+	g.Topics = append(g.Topics,
+		TopicNode{n.In(TableOrders), State, "order_id"},
+		TopicNode{n.In(Deltas), Internal, "metric/window/start/labels"},
+		TopicNode{n.In(TableMetrics), State, "metric/window/start/labels"},
+		TopicNode{n.In(Findings), Output, "rule|entity"},
+		TopicNode{n.In(DeadLetters), Output, "as it came"},
+	)
+	g.Groups = []GroupNode{
+		{n.In(GroupOrders), "order_id", "joins an order's events in one row, drops duplicates, finds mismatches",
+			slices.Clone(sources), []string{n.In(Deltas), n.In(Findings), n.In(DeadLetters)}, n.In(TableOrders)},
+		{n.In(GroupMetrics), "metric/window/start/labels", "adds deltas up in windows, expires old rows",
+			[]string{n.In(Deltas)}, []string{}, n.In(TableMetrics)},
+	}
+	return g
+}
+
+// JSON is the graph for programs.
+func (g Graph) JSON() ([]byte, error) { return json.MarshalIndent(g, "", "  ") }
+
+// Text is the graph for a terminal.
+func (g Graph) Text() string {
+	var b strings.Builder
+	for _, group := range g.Groups {
+		fmt.Fprintf(&b, "%s  (key %s)\n  %s\n", group.Name, group.Key, group.Does)
+		fmt.Fprintf(&b, "  reads   %s\n", strings.Join(group.Reads, ", "))
+		fmt.Fprintf(&b, "  keeps   %s\n", group.Table)
+		if len(group.Writes) > 0 {
+			fmt.Fprintf(&b, "  writes  %s\n", strings.Join(group.Writes, ", "))
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteString("the view server follows ")
+	for i, group := range g.Groups {
+		if i > 0 {
+			b.WriteString(" and ")
+		}
+		b.WriteString(group.Table)
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
+// Mermaid is the graph as a flowchart: topics are cylinders, groups boxes.
+func (g Graph) Mermaid() string {
+	var b strings.Builder
+	b.WriteString("flowchart LR\n")
+	for i, t := range g.Topics {
+		fmt.Fprintf(&b, "  t%d[(%q)]\n", i, t.Name)
+	}
+	id := func(name string) string {
+		return fmt.Sprintf("t%d", slices.IndexFunc(g.Topics, func(t TopicNode) bool { return t.Name == name }))
+	}
+	for i, group := range g.Groups {
+		fmt.Fprintf(&b, "  g%d[%q]\n", i, group.Name)
+		for _, t := range group.Reads {
+			fmt.Fprintf(&b, "  %s --> g%d\n", id(t), i)
+		}
+		for _, t := range append(slices.Clone(group.Writes), group.Table) {
+			fmt.Fprintf(&b, "  g%d --> %s\n", i, id(t))
+		}
+	}
+	b.WriteString("  v[\"view server\"]\n")
+	for _, group := range g.Groups {
+		fmt.Fprintf(&b, "  %s --> v\n", id(group.Table))
+	}
+	return b.String()
+}
