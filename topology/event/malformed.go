@@ -22,12 +22,17 @@ const (
 	ReasonBadValue     Reason = "bad_value" // another field holds what it cannot hold
 	ReasonTooLarge     Reason = "too_large"
 	ReasonKeyMismatch  Reason = "key_mismatch" // the record's key is not its order_id
+
+	// Records that are well-formed and cannot be applied.
+	ReasonExpired Reason = "expired" // older than the retention of orders: whether it was counted before cannot be told
+	ReasonRefused Reason = "refused" // its order has as many events as an order can have
+	ReasonPanic   Reason = "panic"   // processing it failed in a way that is a defect of weir
 )
 
 // Reasons returns every reason.
 func Reasons() []Reason {
 	return []Reason{ReasonJSON, ReasonMissingField, ReasonUnknownType, ReasonBadTime, ReasonFuture, ReasonBadMoney,
-		ReasonBadCurrency, ReasonBadCountry, ReasonBadValue, ReasonTooLarge, ReasonKeyMismatch}
+		ReasonBadCurrency, ReasonBadCountry, ReasonBadValue, ReasonTooLarge, ReasonKeyMismatch, ReasonExpired, ReasonRefused, ReasonPanic}
 }
 
 // Malformed is the error of a record that cannot become an event. It goes to the dead letters, never stops a processor.
