@@ -189,6 +189,7 @@ func (c *compilation) plan(f field, terms []term, expression string) {
 	s := source{field: f, form: f.form(), slot: -1, rest: terms, said: expression}
 	if terms[0].slot >= 0 {
 		s.slot, s.rest = terms[0].slot, terms[1:]
+		s.optional = len(s.rest) == 0 && !f.required()
 	}
 	if f.textual() && slices.ContainsFunc(s.rest, func(t term) bool { return t.parts != nil }) {
 		c.parser.textReserve += templateReserve

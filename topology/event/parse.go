@@ -49,11 +49,12 @@ const ignored Type = 255
 
 // source is where one field comes from.
 type source struct {
-	field field
-	form  form
-	slot  int // of the first alternative; −1 when that is no path
-	rest  []term
-	said  string // the expression, for errors
+	field    field
+	form     form
+	optional bool // absent unless its slot has a value
+	slot     int  // of the first alternative; −1 when that is no path
+	rest     []term
+	said     string // the expression, for errors
 }
 
 // WithLimits returns a Parser of the same shape with other limits. Nothing can be beyond 1 GiB.
@@ -88,6 +89,11 @@ func (p *Parser) ParseInto(e *Event, record []byte, seenAt UnixMilli) error {
 	if !w.record(p.root) {
 		return w.malformed()
 	}
+	return p.readAll(e, w, seenAt)
+}
+
+// readAll makes the event of what the walk found.
+func (p *Parser) readAll(e *Event, w *walk, seenAt UnixMilli) error {
 	if m := p.readType(e, w); m != nil {
 		return m
 	}
@@ -99,6 +105,9 @@ func (p *Parser) ParseInto(e *Event, record []byte, seenAt UnixMilli) error {
 	plan := p.plans[e.Type.stream()]
 	for i := range plan {
 		s := &plan[i]
+		if s.optional && w.spans[s.slot].kind <= jsonscan.Null {
+			continue // the usual case by far
+		}
 		raw, kind := w.lookup(s)
 		if kind == jsonscan.None {
 			if s.field.required() {

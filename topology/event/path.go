@@ -93,16 +93,18 @@ type names struct {
 }
 
 type member struct {
-	name string
+	name string // never empty
+	last byte   // of the name: differs among most names of one length, and spares comparing them
 	node *node
 }
 
 func (n *names) find(name []byte) *node {
-	if len(name) >= len(n.byLength) {
+	if len(name) >= len(n.byLength) || len(name) == 0 {
 		return nil
 	}
-	for i := range n.byLength[len(name)] {
-		if m := &n.byLength[len(name)][i]; m.name == string(name) {
+	sameLength, last := n.byLength[len(name)], name[len(name)-1]
+	for i := range sameLength {
+		if m := &sameLength[i]; m.last == last && m.name == string(name) {
 			return m.node
 		}
 	}
@@ -113,7 +115,7 @@ func (n *names) add(name string, at *node) {
 	for len(n.byLength) <= len(name) {
 		n.byLength = append(n.byLength, nil)
 	}
-	n.byLength[len(name)] = append(n.byLength[len(name)], member{name, at})
+	n.byLength[len(name)] = append(n.byLength[len(name)], member{name, name[len(name)-1], at})
 	n.inner = true
 }
 
