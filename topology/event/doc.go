@@ -28,17 +28,17 @@
 //
 // # The choice of the decoder
 //
-// BenchmarkDecoders, one core, Go 1.26, least of three runs; ns a record, allocations, and how many of 20,944 mutated
+// BenchmarkDecoders, two busy cores, Go 1.26, least of three; ns a record, allocations, and how many of 20,944 mutated
 // records were taken although they are not JSON / not UTF-8. "whole" means money, times, type, checks and limits included;
 // the others only decode into a struct made for the one shape.
 //
 //	                  canonical, 328 B    W, 263 B      taken of canonical   of W
-//	weir (whole)         541 ns,  1        429 ns,  1         0 /   0         0 /    0
-//	jsontext (whole)    1520 ns,  1        719 ns,  1         0 /   0         0 /    0
-//	goccy                500 ns, 16        350 ns, 12         0 / 873         0 / 1094
-//	sonic, strict       1056 ns, 18        794 ns, 14        20 / 873       385 / 1094
-//	sonic, fastest       852 ns,  4        638 ns,  3      2024 / 873      2638 / 1094
-//	encoding/json       3023 ns, 23       1976 ns, 16         0 / 873         0 / 1094
+//	weir (whole)         596 ns,  1        448 ns,  1         0 /   0         0 /    0
+//	jsontext (whole)    1616 ns,  1        754 ns,  1         0 /   0         0 /    0
+//	goccy                557 ns, 16        348 ns, 12         0 / 873         0 / 1094
+//	sonic, strict       1166 ns, 18        744 ns, 14        20 / 873       385 / 1094
+//	sonic, fastest       862 ns,  4        606 ns,  3      2024 / 873      2638 / 1094
+//	encoding/json       3151 ns, 23       1960 ns, 16         0 / 873         0 / 1094
 //
 // Only a token reader can serve a configured mapping, and of the libraries only jsontext is one that refuses all invalid
 // input; on its tokens the same tree costs 0.3 to 1 µs more, of an engine's 6.5 µs an event. So package jsonscan finds where
