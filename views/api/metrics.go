@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"weir/topology/event"
+	"weir/topology/metric"
 	"weir/views/query"
 )
 
@@ -57,7 +58,7 @@ func (s *server) queryMetric(_ context.Context, in *metricInput) (*metricOutput,
 type MetricInfo struct {
 	Name        string       `json:"name"`
 	Description string       `json:"description"`
-	Kind        query.Kind   `json:"kind" enum:"count,sum,distinct,quantiles,top,sessions,ratio"`
+	Kind        metric.Kind  `json:"kind" enum:"count,sum,distinct,quantiles,top,ratio"`
 	Unit        string       `json:"unit"`
 	Labels      []string     `json:"labels"`
 	Windows     []WindowInfo `json:"windows"`
@@ -67,8 +68,10 @@ type MetricInfo struct {
 // WindowInfo describes one resolution of a metric.
 type WindowInfo struct {
 	Name          string `json:"name"`
+	Kind          string `json:"kind" enum:"tumbling,hopping,sliding"`
 	LengthSeconds int64  `json:"length_seconds"`
-	KeptSeconds   int64  `json:"kept_seconds" doc:"counted back from the watermark; 0 = for ever"`
+	EverySeconds  int64  `json:"every_seconds" doc:"from one start to the next"`
+	KeptSeconds   int64  `json:"kept_seconds" doc:"counted back from the watermark"`
 }
 
 // Overview is what a dashboard should show first: where this shop's data is.
@@ -98,9 +101,9 @@ func (s *server) listMetrics(context.Context, *struct{}) (*metricsOutput, error)
 	out := &metricsOutput{}
 	for _, name := range s.Catalogue.Names() {
 		d := s.Catalogue.Get(name)
-		info := MetricInfo{Name: d.Name, Description: d.Description, Kind: d.Kind, Unit: d.Unit, Labels: slices.Clone(d.Labels), Derived: d.Ratio != nil}
+		info := MetricInfo{Name: d.Name, Description: d.Help, Kind: d.Kind, Unit: d.Unit, Labels: slices.Clone(d.Labels), Derived: d.Derived != nil}
 		for _, w := range d.Windows {
-			info.Windows = append(info.Windows, WindowInfo{w.Name, int64(w.Length / time.Second), int64(w.Keep / time.Second)})
+			info.Windows = append(info.Windows, WindowInfo{w.Name, w.Kind.String(), int64(w.Size / time.Second), int64(w.Advance / time.Second), int64(w.Retention / time.Second)})
 		}
 		out.Body.Metrics = append(out.Body.Metrics, info)
 	}
@@ -149,7 +152,7 @@ func (o *overview) get(s *server, progress query.Progress) (Overview, error) {
 	if s.Catalogue.Get("orders") == nil {
 		return out, nil
 	}
-	counts, err := s.ordersBy(query.CurrencyLabel, "")
+	counts, err := s.ordersBy("currency", "")
 	if err != nil {
 		return out, err
 	}

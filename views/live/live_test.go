@@ -17,6 +17,7 @@ import (
 	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
 
+	"weir/topology/table"
 	"weir/views/live"
 	"weir/views/query"
 	"weir/views/query/querytest"
@@ -84,8 +85,8 @@ func (w *world) answer(t *testing.T, metric string, filter map[string]any) map[s
 				values = append(values, s.Labels[label])
 			}
 			head := p.Start.Format(time.RFC3339)
-			if q.Window == query.WindowAll {
-				head = "all"
+			if q.Window == query.WindowAll || strings.HasPrefix(q.Window, "sliding") {
+				head = q.Window
 			}
 			out[head+"/"+strings.Join(values, ",")] = string(data)
 		}
@@ -128,6 +129,8 @@ func TestClientStateEqualsTheAnswerUnderRandomChanges(t *testing.T) {
 		"rate":   {"payment_success_rate", map[string]any{"from": "now-30m"}},
 		"hour":   {"orders", map[string]any{"window": "1h"}},
 		"sealed": {"orders", map[string]any{"from": "now-26h", "to": "now-20h"}},
+		"hops":   {"attempts", map[string]any{"window": "5m:1m", "from": "now-20m"}},
+		"slides": {"attempts", map[string]any{"window": "sliding-5m:10s", "by": "method"}},
 	}
 	clients := []*client{dial(t, w.url, nil).hello(), dial(t, w.url, nil).hello()}
 	for _, c := range clients {
@@ -151,6 +154,11 @@ func TestClientStateEqualsTheAnswerUnderRandomChanges(t *testing.T) {
 				w.Add(querytest.Key("payments_failed", win.Name, start, method, region, "DE", "x"), rng.Int64N(2), 0)
 			}
 		}
+		at := now.Add(-time.Duration(rng.IntN(600)) * time.Second)
+		w.Add(querytest.Key("attempts", "5m:1m", at.Truncate(time.Minute), "card"), 1, 0)
+		w.Update(querytest.Key("attempts", "sliding-5m:10s", time.Unix(0, 0), "card"), func(c *table.Cell) {
+			c.Slices = append(c.Slices, &table.Slice{StartMs: at.Truncate(10 * time.Second).UnixMilli(), Cell: &table.Cell{Count: 1}})
+		})
 		if keys := w.Keys(); rng.IntN(3) == 0 {
 			w.Set(keys[rng.IntN(len(keys))], nil) // retention
 		}

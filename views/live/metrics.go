@@ -171,7 +171,11 @@ func (f *metricFeed) refresh(dirty map[query.Bucket]struct{}, all bool) ([]Op, e
 				touched[b] = struct{}{}
 			}
 		}
-		for _, b := range f.table.Closing(before) {
+		closing, err := f.table.Closing(before)
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range closing {
 			touched[b] = struct{}{}
 		}
 	}

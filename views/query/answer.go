@@ -11,16 +11,17 @@ import (
 	"github.com/bojanz/currency"
 
 	"weir/topology/event"
+	"weir/topology/metric"
 )
 
 // Answer is the body of GET /v1/metrics/{name}.
 type Answer struct {
-	Metric string   `json:"metric"`
-	Kind   Kind     `json:"kind" enum:"count,sum,distinct,quantiles,top,sessions,ratio"`
-	Unit   string   `json:"unit" doc:"money: minor units of the currency label; seconds; ratio: 0 to 1; else a plain number"`
-	Window string   `json:"window"`
-	Series []Series `json:"series"`
-	Meta   Meta     `json:"meta"`
+	Metric string      `json:"metric"`
+	Kind   metric.Kind `json:"kind" enum:"count,sum,distinct,quantiles,top,ratio"`
+	Unit   string      `json:"unit" doc:"money: minor units of the currency label; seconds; ratio: 0 to 1; else a plain number"`
+	Window string      `json:"window"`
+	Series []Series    `json:"series"`
+	Meta   Meta        `json:"meta"`
 }
 
 // Series is the points of one label set, oldest first.
@@ -144,10 +145,10 @@ func (q *Query) labels(label string) (map[string]string, error) {
 
 // exponent is that of the series' currency, for money.
 func (q *Query) exponent(labels map[string]string) *int {
-	if q.Def.Unit != Money {
+	if q.Def.Unit != metric.Money {
 		return nil
 	}
-	return Exponent(labels[CurrencyLabel])
+	return Exponent(labels[currencyLabel])
 }
 
 // Exponent is the decimal places of a currency, nil for codes that ISO 4217 does not know.
@@ -165,7 +166,7 @@ func (q *Query) point(g *group, start, end, watermark event.UnixMilli) (Point, e
 	for _, c := range g.cells {
 		p.Late += c.GetLate()
 	}
-	if q.Def.Ratio != nil {
+	if q.Def.Derived != nil {
 		q.ratio(&p, g)
 		return p, nil
 	}
@@ -191,7 +192,7 @@ func (q *Query) ratio(p *Point, g *group) {
 	switch {
 	case under == 0:
 		p.Value = nil
-	case q.Def.Unit == Money:
+	case q.Def.Unit == metric.Money:
 		p.Value = roundedQuotient(over, under)
 	default:
 		p.Value = float64(over) / float64(under)

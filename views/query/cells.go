@@ -6,49 +6,28 @@ import (
 	"strconv"
 	"strings"
 
+	"weir/topology/event"
 	"weir/topology/metric"
 	"weir/topology/metric/sketch"
 	"weir/topology/table"
+	"weir/topology/window"
 )
-
-// mergeCell adds src to dst, as the metrics group does when it merges a delta, but for any two rows of one metric.
-func mergeCell(kind Kind, dst, src *table.Cell) (err error) {
-	dst.Count += src.Count
-	dst.Sum += src.Sum
-	dst.Late += src.Late
-	if src.Ranged {
-		if dst.Ranged {
-			dst.Min, dst.Max = min(dst.Min, src.Min), max(dst.Max, src.Max)
-		} else {
-			dst.Min, dst.Max, dst.Ranged = src.Min, src.Max, true
-		}
-	}
-	switch kind {
-	case Distinct:
-		dst.Distinct, err = sketch.MergeDistinct(dst.Distinct, src.Distinct)
-	case Quantiles:
-		dst.Quantiles, err = sketch.MergeQuantiles(dst.Quantiles, src.Quantiles)
-	case Top:
-		dst.Top = sketch.MergeTop(dst.Top, src.Top)
-	}
-	return err
-}
 
 // fill writes a cell as the point's value.
 func (q *Query) fill(p *Point, c *table.Cell) error {
 	p.Count = c.GetCount()
 	switch q.Def.Kind {
-	case Count, Sessions:
+	case metric.Count:
 		p.Value = c.GetCount()
-	case Sum:
+	case metric.Sum:
 		p.Value = integer(c.GetSum())
-	case Distinct:
+	case metric.Distinct:
 		n, err := sketch.EstimateDistinct(c.GetDistinct())
 		p.Value = n
 		return err
-	case Quantiles:
+	case metric.Quantiles:
 		return q.fillQuantiles(p, c)
-	case Top:
+	case metric.Top:
 		p.Value = c.GetSum()
 		for i, e := range c.GetTop() {
 			if i == q.TopN {
@@ -73,15 +52,31 @@ func (q *Query) fillQuantiles(p *Point, c *table.Cell) error {
 	}
 	p.Quantiles = make(map[string]float64, len(values))
 	for i, at := range q.Quantiles {
-		p.Quantiles[strconv.FormatFloat(at, 'g', -1, 64)] = values[i] / q.Def.scale()
+		p.Quantiles[strconv.FormatFloat(at, 'g', -1, 64)] = values[i] / millisecondsInSecond
 		if at == 0.5 || i == 0 {
-			p.Value = values[i] / q.Def.scale()
+			p.Value = values[i] / millisecondsInSecond
 		}
 	}
 	if c.Ranged {
-		p.Min, p.Max = float64(c.Min)/q.Def.scale(), float64(c.Max)/q.Def.scale()
+		p.Min, p.Max = float64(c.Min)/millisecondsInSecond, float64(c.Max)/millisecondsInSecond
 	}
 	return nil
+}
+
+// millisecondsInSecond: quantiles are of seconds, and cells hold milliseconds.
+const millisecondsInSecond = 1000
+
+// slid is what a sliding window's row holds at a time: the slices that begin in (at − size, at].
+func slid(m *metric.Metric, w window.Window, row *table.Cell, at event.UnixMilli) (*table.Cell, error) {
+	sum := &table.Cell{Late: row.Late}
+	for _, s := range row.Slices {
+		if w.InSlide(event.UnixMilli(s.StartMs), at) {
+			if err := m.Merge(sum, s.Cell); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return sum, nil
 }
 
 // escapeLabel writes a label's value as row keys have it.

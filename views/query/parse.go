@@ -39,7 +39,8 @@ func wrong(param, format string, args ...any) *ParamError {
 
 // Query is a checked question. It holds no time that moves: relative ranges are resolved when it is planned.
 type Query struct {
-	Def       *Definition
+	Def       *metric.Metric
+	def       *definition
 	Window    string // a window's name, or WindowAll
 	By        []string
 	Quantiles []float64
@@ -51,7 +52,7 @@ type Query struct {
 
 // term is one metric that the query reads.
 type term struct {
-	def   *Definition
+	def   *metric.Metric
 	by    []int // positions in the metric's labels of the query's labels
 	conds []condition
 	under bool // of a ratio: the divisor
@@ -86,7 +87,7 @@ var parameters = []string{"window", "from", "to", "by", "where", "quantiles", "t
 //	quantiles  0.5,0.95 …
 //	top        how many entries of a top-k metric
 func (c *Catalogue) Parse(name string, params url.Values) (*Query, error) {
-	def := c.Get(name)
+	def := c.defs[name]
 	if def == nil {
 		return nil, &ParamError{Param: "name", Status: 404, Detail: fmt.Sprintf("there is no metric %q; GET /v1/metrics lists them", name)}
 	}
@@ -95,7 +96,7 @@ func (c *Catalogue) Parse(name string, params url.Values) (*Query, error) {
 			return nil, wrong(p, "is not a parameter of a metric query; use %s", strings.Join(parameters, ", "))
 		}
 	}
-	q := &Query{Def: def}
+	q := &Query{Def: def.Metric, def: def}
 	steps := []func(url.Values) error{q.parseWindow, q.parseRange, q.parseBy, q.parseQuantiles, q.parseTop}
 	for _, step := range steps {
 		if err := step(params); err != nil {
@@ -106,7 +107,7 @@ func (c *Catalogue) Parse(name string, params url.Values) (*Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := q.bind(c, where); err != nil {
+	if err := q.bind(where); err != nil {
 		return nil, err
 	}
 	q.key = q.canonical(where)
@@ -133,12 +134,12 @@ func (q *Query) parseWindow(params url.Values) error {
 	case w == "":
 		w = q.Def.Windows[0].Name
 	case w == WindowAll:
-		if !q.Def.Windows[0].Aligned {
-			return wrong("window", "the windows of %s overlap, so they cannot be merged; use %s", q.Def.Name, strings.Join(q.Def.windowNames(), ", "))
+		if len(q.def.tiles) == 0 {
+			return wrong("window", "the windows of %s overlap, so they cannot be merged; use %s", q.Def.Name, strings.Join(q.def.windowNames(), ", "))
 		}
 	default:
-		if _, ok := q.Def.window(w); !ok {
-			return wrong("window", "%s is not kept in windows of %q; use %s or %s", q.Def.Name, w, strings.Join(q.Def.windowNames(), ", "), WindowAll)
+		if _, ok := q.def.window(w); !ok {
+			return wrong("window", "%s is not kept in windows of %q; use %s or %s", q.Def.Name, w, strings.Join(q.def.windowNames(), ", "), WindowAll)
 		}
 	}
 	q.Window = w
@@ -230,7 +231,7 @@ func (q *Query) parseBy(params url.Values) error {
 		}
 	}
 	for _, l := range q.Def.Labels { // in the declared order
-		if asked[l] || q.Def.money && l == CurrencyLabel {
+		if asked[l] || q.def.money && l == currencyLabel {
 			q.By = append(q.By, l)
 		}
 	}
@@ -238,7 +239,7 @@ func (q *Query) parseBy(params url.Values) error {
 }
 
 func (q *Query) parseQuantiles(params url.Values) error {
-	if q.Def.Kind != Quantiles {
+	if q.Def.Kind != metric.Quantiles {
 		if len(params["quantiles"]) > 0 {
 			return wrong("quantiles", "%s is a %s; only metrics of kind quantiles have them", q.Def.Name, q.Def.Kind)
 		}
@@ -270,10 +271,10 @@ func (q *Query) parseTop(params url.Values) error {
 		return err
 	}
 	switch {
-	case text == "" && q.Def.Kind == Top:
+	case text == "" && q.Def.Kind == metric.Top:
 		q.TopN = 10
 	case text == "":
-	case q.Def.Kind != Top:
+	case q.Def.Kind != metric.Top:
 		return wrong("top", "%s is a %s; only metrics of kind top have entries", q.Def.Name, q.Def.Kind)
 	default:
 		n, err := strconv.Atoi(text)
@@ -319,19 +320,19 @@ func parseWhere(list []string) (map[string][]string, error) {
 }
 
 // bind turns names of labels into positions in the keys of each metric that is read.
-func (q *Query) bind(c *Catalogue, where map[string][]string) error {
+func (q *Query) bind(where map[string][]string) error {
 	for label := range where {
 		if !slices.Contains(q.Def.Labels, label) {
 			return wrong("where", "%s has no label %q; it has %s", q.Def.Name, label, strings.Join(q.Def.Labels, ", "))
 		}
 	}
-	if q.Def.Ratio == nil {
+	if q.Def.Derived == nil {
 		q.terms = []term{q.newTerm(q.Def, where)}
 		return nil
 	}
-	for i, p := range q.Def.Ratio.all() {
-		t := q.newTerm(c.Get(p.Metric), where)
-		t.under, t.sum = i >= len(q.Def.Ratio.Over), p.Sum
+	for i, p := range slices.Concat(q.Def.Derived.Over, q.Def.Derived.Under) {
+		t := q.newTerm(p.Metric, where)
+		t.under, t.sum = i >= len(q.Def.Derived.Over), p.Sum
 		if p.Label != "" {
 			t.conds = append(t.conds, condition{slices.Index(t.def.Labels, p.Label), map[string]struct{}{escapeLabel(p.Value): {}}})
 		}
@@ -340,7 +341,7 @@ func (q *Query) bind(c *Catalogue, where map[string][]string) error {
 	return nil
 }
 
-func (q *Query) newTerm(def *Definition, where map[string][]string) term {
+func (q *Query) newTerm(def *metric.Metric, where map[string][]string) term {
 	t := term{def: def}
 	for _, l := range q.By {
 		t.by = append(t.by, slices.Index(def.Labels, l))

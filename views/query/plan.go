@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"weir/topology/event"
+	"weir/topology/metric"
+	"weir/topology/window"
 )
 
 // endOfTime is the bound of an open range: later than any window start that fits a key.
@@ -12,7 +14,7 @@ const endOfTime = event.UnixMilli(253402300799999) // 9999-12-31T23:59:59.999Z
 
 // Segment is a run of windows of one length, by their starts: from inclusive, to exclusive.
 type Segment struct {
-	Window   Window
+	Window   metric.Window
 	From, To event.UnixMilli
 }
 
@@ -34,16 +36,19 @@ func (q *Query) Plan(p Progress, now time.Time) (Plan, error) {
 	}
 	if q.Window == WindowAll {
 		if q.from.relative() {
-			plan.From = floor(plan.From, q.finestKept(plan.From, p.Watermark).Length)
+			plan.From = window.Floor(plan.From, q.finestKept(plan.From, p.Watermark).Size)
 		}
-		plan.Segments = tile(nil, q.Def.Windows, plan.From, plan.To)
+		plan.Segments = tile(nil, q.def.tiles, plan.From, plan.To)
 	} else {
-		w, _ := q.Def.window(q.Window) // Parse has checked it
+		w, _ := q.def.window(q.Window) // Parse has checked it
 		from := plan.From
 		if q.from.relative() {
-			from = floor(from, w.step()) // so that a relative range begins with the window it falls into
+			from = window.Floor(from, w.Advance) // so that a relative range begins with the window it falls into
 		}
-		if from < plan.To {
+		switch {
+		case w.Kind == window.Sliding: // one row for all time, read at the watermark
+			plan.Segments = []Segment{{w, metric.Placeholder, metric.Placeholder + 1}}
+		case from < plan.To:
 			plan.Segments = []Segment{{w, from, plan.To}}
 		}
 	}
@@ -69,50 +74,42 @@ func (i instant) resolve(watermark event.UnixMilli, now time.Time) event.UnixMil
 func (i instant) relative() bool { return i.kind == 'n' || i.kind == 'w' }
 
 // finestKept is the finest window that still holds rows at t.
-func (q *Query) finestKept(t, watermark event.UnixMilli) Window {
-	for _, w := range q.Def.Windows {
-		if w.Keep == 0 || watermark == 0 || t.Add(w.Length) >= watermark.Add(-w.Keep) {
+func (q *Query) finestKept(t, watermark event.UnixMilli) metric.Window {
+	for _, w := range q.def.tiles {
+		if watermark == 0 || t.Add(w.Size) >= watermark.Add(-w.Retention) {
 			return w
 		}
 	}
-	return q.Def.Windows[len(q.Def.Windows)-1]
+	return q.def.tiles[len(q.def.tiles)-1]
 }
 
 // kept refuses ranges that begin before what is kept, rather than answer them in part. An open range means all that is kept.
 func (q *Query) kept(s Segment, watermark event.UnixMilli) error {
-	if s.From == 0 || s.Window.Keep == 0 || watermark == 0 {
+	if s.From == 0 || watermark == 0 {
 		return nil
 	}
-	oldest := watermark.Add(-s.Window.Keep)
-	if s.From.Add(s.Window.Length) >= oldest {
+	oldest := watermark.Add(-s.Window.Retention)
+	if s.From.Add(s.Window.Size) >= oldest {
 		return nil
 	}
-	return wrong("from", "window %s of %s is kept for %v, back to %s; ask for a later from or a coarser window",
-		s.Window.Name, q.Def.Name, s.Window.Keep, oldest.Time().Format(time.RFC3339))
-}
-
-// step is the distance of neighbouring window starts that a key can have.
-func (w Window) step() time.Duration {
-	if w.Aligned {
-		return w.Length
-	}
-	return time.Millisecond
+	return wrong("from", "window %s of %s is kept for %s, back to %s; ask for a later from or a coarser window",
+		s.Window.Name, q.Def.Name, window.FormatSpan(s.Window.Retention), oldest.Time().Format(time.RFC3339))
 }
 
 // tile covers [from, to) with the coarsest windows that fit and finer ones at its ends; windows come finest first. What is
 // finer than the finest window is rounded outwards at from and by starts at to.
-func tile(out []Segment, windows []Window, from, to event.UnixMilli) []Segment {
+func tile(out []Segment, windows []metric.Window, from, to event.UnixMilli) []Segment {
 	if from >= to {
 		return out
 	}
 	last := len(windows) - 1
 	w := windows[last]
 	if last == 0 {
-		return append(out, Segment{w, floor(from, w.Length), to})
+		return append(out, Segment{w, window.Floor(from, w.Size), to})
 	}
-	inner, end := ceil(from, w.Length), to
+	inner, end := ceil(from, w.Size), to
 	if to != endOfTime {
-		end = floor(to, w.Length)
+		end = window.Floor(to, w.Size)
 	}
 	if inner >= end {
 		return tile(out, windows[:last], from, to)
@@ -122,13 +119,8 @@ func tile(out []Segment, windows []Window, from, to event.UnixMilli) []Segment {
 	return tile(out, windows[:last], end, to)
 }
 
-func floor(t event.UnixMilli, step time.Duration) event.UnixMilli {
-	ms := event.UnixMilli(step.Milliseconds())
-	return t - ((t%ms)+ms)%ms
-}
-
 func ceil(t event.UnixMilli, step time.Duration) event.UnixMilli {
-	f := floor(t, step)
+	f := window.Floor(t, step)
 	if f == t {
 		return t
 	}
@@ -140,7 +132,7 @@ func (s Segment) starts() float64 {
 	if s.From == 0 || s.To == endOfTime {
 		return 0
 	}
-	return math.Ceil(float64(s.To-s.From) / float64(s.Window.step().Milliseconds()))
+	return math.Ceil(float64(s.To-s.From) / float64(s.Window.Advance.Milliseconds()))
 }
 
 // subtract is the part of the segments a that is not in b.

@@ -220,7 +220,7 @@ func TestSketchesMergeOverRegionsAndTime(t *testing.T) {
 		at := noon.Add(time.Duration(rng.IntN(50)) * time.Minute)
 		took := 60 + rng.Int64N(90_000)
 		all = append(all, seen{region, took})
-		db.Took(querytest.Key("time_to_ship", "1m", at, "dhl", region, "DE"), took)
+		db.Took(querytest.Key("time_to_ship", "1m", at, "dhl", region, "DE"), time.Duration(took)*time.Second)
 		customer := fmt.Sprintf("c%d", rng.IntN(200))
 		customers[region][customer] = true
 		db.Saw(querytest.Key("customers", "1m", at, region, "DE"), customer)
@@ -269,6 +269,36 @@ func TestSketchesMergeOverRegionsAndTime(t *testing.T) {
 	}
 	if again := ask(t, db, "top_products", window+"&top=5").Series[0].Points[0].Top; fmt.Sprint(again) != fmt.Sprint(top) {
 		t.Error("asking twice gives two answers: merging changed the rows")
+	}
+}
+
+func TestHoppingWindowsOverlap(t *testing.T) {
+	db := querytest.New()
+	for i := range 5 {
+		db.Add(querytest.Key("attempts", "5m:1m", noon.Add(time.Duration(i)*time.Minute), "card"), int64(i+1), 0)
+	}
+	points := ask(t, db, "attempts", "window=5m:1m&from=2026-01-01T12:01:00Z&to=2026-01-01T12:03:00Z").Series[0].Points
+	if len(points) != 2 || points[0].Value != int64(2) || points[1].End.Sub(points[1].Start) != 5*time.Minute {
+		t.Errorf("%+v", points)
+	}
+	if _, err := run(db, "attempts", "window=all"); err == nil {
+		t.Error("overlapping windows were merged")
+	}
+}
+
+func TestSlidingWindowsAreReadAtTheWatermark(t *testing.T) {
+	db := querytest.New()
+	row := &table.Cell{Count: 99}
+	for s := 0; s < 600; s += 10 {
+		row.Slices = append(row.Slices, &table.Slice{StartMs: noon.Add(time.Duration(s) * time.Second).UnixMilli(), Cell: &table.Cell{Count: 1}})
+	}
+	db.Set(querytest.Key("attempts", "sliding-5m:10s", time.Unix(0, 0), "card"), row)
+	for at, want := range map[time.Duration]int64{0: 1, 55 * time.Second: 6, 5 * time.Minute: 30, 20 * time.Minute: 0} {
+		db.Watermark(noon.Add(at))
+		p := ask(t, db, "attempts", "window=sliding-5m:10s").Series[0].Points[0]
+		if p.Value != want || !p.End.Equal(noon.Add(at)) || p.End.Sub(p.Start) != 5*time.Minute {
+			t.Errorf("%v after noon: %+v, want %d", at, p, want)
+		}
 	}
 }
 

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"weir/topology/event"
+	"weir/topology/metric"
 	"weir/topology/table"
+	"weir/topology/window"
 )
 
 // startLayout is how a window start stands in a row key: fixed width, so that keys sort by time.
@@ -39,7 +41,7 @@ var (
 // Load answers the query's plan from the rows of src.
 func Load(q *Query, src Metrics, plan Plan) (*Table, error) {
 	t := &Table{q: q, src: src, plan: plan, buckets: map[Bucket]map[string]*group{}, maxRows: MaxRows}
-	if q.Window != WindowAll && len(plan.Segments) == 1 && plan.Segments[0].starts() > MaxPoints && plan.Segments[0].Window.Aligned {
+	if q.Window != WindowAll && len(plan.Segments) == 1 && plan.Segments[0].starts() > MaxPoints {
 		return nil, wrong("from", "the range has more than %d windows of %s; ask for a shorter range or a coarser window", MaxPoints, q.Window)
 	}
 	for _, s := range plan.Segments {
@@ -126,14 +128,11 @@ func (t *Table) load(s Segment) error {
 
 func (t *Table) scan(i int, s Segment, rows *int) error {
 	term := &t.q.terms[i]
-	prefix := term.def.Name + "/" + s.Window.Name + "/"
-	start, limit := prefix, prefix[:len(prefix)-1]+"0" // "0" follows "/": the end of the prefix
-	if s.From > 0 {
-		start = prefix + ceil(s.From, time.Second).Time().Format(startLayout)
+	start, limit := metric.Range(term.def.Name, s.Window.Name, s.From, s.To)
+	if s.To == endOfTime {
+		_, limit = metric.Range(term.def.Name, s.Window.Name, 0, endOfTime+1000)
 	}
-	if s.To < endOfTime {
-		limit = prefix + ceil(s.To, time.Second).Time().Format(startLayout)
-	}
+	prefix := len(term.def.Name) + 1 + len(s.Window.Name) + 1
 	var (
 		lastText  string
 		lastStart event.UnixMilli
@@ -145,7 +144,7 @@ func (t *Table) scan(i int, s Segment, rows *int) error {
 		if *rows++; *rows > t.maxRows {
 			return errTooManyRows
 		}
-		text, labels, ok := strings.Cut(key[min(len(prefix), len(key)):], "/")
+		text, labels, ok := strings.Cut(key[min(prefix, len(key)):], "/")
 		if !ok {
 			return fmt.Errorf("row key %q has no labels part", key)
 		}
@@ -164,8 +163,14 @@ func (t *Table) scan(i int, s Segment, rows *int) error {
 			return nil
 		}
 		spare.ResetVT()
-		if err := spare.UnmarshalVT(value); err != nil {
+		err := spare.UnmarshalVT(value)
+		if err != nil {
 			return fmt.Errorf("row %q: %w", key, err)
+		}
+		if s.Window.Kind == window.Sliding {
+			if spare, err = slid(term.def, s.Window.Window, spare, t.plan.Watermark); err != nil {
+				return err
+			}
 		}
 		label = term.project(label[:0], tokens)
 		adopted, err := t.add(Bucket{s.Window.Name, lastStart}, label, i, spare)
@@ -195,7 +200,7 @@ func (t *Table) add(b Bucket, label []byte, i int, c *table.Cell) (adopted bool,
 		g.cells[i] = c
 		return true, nil
 	}
-	return false, mergeCell(t.q.terms[i].def.Kind, g.cells[i], c)
+	return false, t.q.terms[i].def.Merge(g.cells[i], c)
 }
 
 func (t *term) matches(tokens []string) bool {
@@ -237,7 +242,8 @@ type Row struct {
 	Point
 }
 
-// Keyed is a row and the key under which clients keep it: start/labels, or all/labels where the range is merged.
+// Keyed is a row and the key under which clients keep it: start/labels; all/labels where the
+// range is merged; the window's name/labels where it slides.
 type Keyed struct {
 	Key string
 	Row Row
@@ -257,9 +263,12 @@ func (t *Table) Buckets() []Bucket {
 
 // Rows are the points of one bucket. With WindowAll a bucket is no point: use All.
 func (t *Table) Rows(b Bucket) ([]Keyed, error) {
-	w, _ := t.q.Def.window(b.Window)
+	w, _ := t.q.def.window(b.Window)
+	if w.Kind == window.Sliding {
+		return t.rows(w.Name+"/", t.buckets[b], t.plan.Watermark.Add(-w.Size), t.plan.Watermark)
+	}
 	prefix := b.Start.Time().Format(startLayout) + "/"
-	return t.rows(prefix, t.buckets[b], b.Start, b.Start.Add(w.Length))
+	return t.rows(prefix, t.buckets[b], b.Start, b.Start.Add(w.Size))
 }
 
 func (t *Table) rows(prefix string, groups map[string]*group, start, end event.UnixMilli) ([]Keyed, error) {
@@ -285,11 +294,11 @@ func (t *Table) All() ([]Keyed, error) {
 	first, last := t.plan.From, t.plan.To
 	var seenFirst, seenLast event.UnixMilli
 	for _, b := range t.Buckets() {
-		w, _ := t.q.Def.window(b.Window)
+		w, _ := t.q.def.window(b.Window)
 		if seenLast == 0 {
 			seenFirst = b.Start
 		}
-		seenLast = max(seenLast, b.Start.Add(w.Length))
+		seenLast = max(seenLast, b.Start.Add(w.Size))
 		for label, g := range t.buckets[b] {
 			into := merged[label]
 			if into == nil {
@@ -304,7 +313,7 @@ func (t *Table) All() ([]Keyed, error) {
 				case into.cells[i] == nil:
 					into.cells[i] = c.CloneVT()
 				default:
-					if err := mergeCell(t.q.terms[i].def.Kind, into.cells[i], c); err != nil {
+					if err := t.q.terms[i].def.Merge(into.cells[i], c); err != nil {
 						return nil, err
 					}
 				}
@@ -327,18 +336,23 @@ func IsParam(err error) (*ParamError, bool) {
 	return p, ok
 }
 
-// Closing are the buckets that became final when the watermark went on from before to that of the plan.
-func (t *Table) Closing(before event.UnixMilli) []Bucket {
+// Closing are the buckets that became final when the watermark went on from before to that of the plan; sliding windows are
+// another one at each watermark.
+func (t *Table) Closing(before event.UnixMilli) ([]Bucket, error) {
 	var out []Bucket
 	if before == t.plan.Watermark || t.q.Window == WindowAll {
-		return nil
+		return nil, nil
 	}
-	w, _ := t.q.Def.window(t.q.Window)
+	w, _ := t.q.def.window(t.q.Window)
+	if w.Kind == window.Sliding {
+		b := Bucket{w.Name, metric.Placeholder}
+		return []Bucket{b}, t.Reload(b)
+	}
 	for b := range t.buckets {
-		closes := b.Start.Add(w.Length + t.q.Def.Grace)
+		closes := b.Start.Add(w.Size + t.q.Def.Grace)
 		if (before != 0 && closes <= before) != (closes <= t.plan.Watermark) {
 			out = append(out, b)
 		}
 	}
-	return out
+	return out, nil
 }

@@ -1,48 +1,58 @@
 package querytest
 
 import (
+	"sync"
 	"time"
 
+	"weir/topology/metric"
 	"weir/views/query"
 )
 
-// Windows are those of the default metrics.
-var Windows = []query.Window{
-	{Name: "1m", Length: time.Minute, Keep: 48 * time.Hour, Aligned: true},
-	{Name: "1h", Length: time.Hour, Keep: 90 * 24 * time.Hour, Aligned: true},
-	{Name: "1d", Length: 24 * time.Hour, Keep: 3 * 365 * 24 * time.Hour, Aligned: true},
+// Window is one resolution of the catalogue's metrics.
+type Window struct {
+	Name   string
+	Length time.Duration
 }
 
-// Catalogue has metrics of the kinds that a dashboard shows, under the names and labels of the default metrics.
-func Catalogue() *query.Catalogue {
-	day := 24 * time.Hour
-	def := func(name string, kind query.Kind, unit string, labels ...string) query.Definition {
-		return query.Definition{Name: name, Kind: kind, Unit: unit, Labels: labels, Windows: Windows, Grace: day}
-	}
-	captured, failed := query.Part{Metric: "payments_captured"}, query.Part{Metric: "payments_failed"}
-	onTime, late := query.Part{Metric: "deliveries", Label: "on_time", Value: "true"}, query.Part{Metric: "deliveries", Label: "on_time", Value: "false"}
-	c, err := query.NewCatalogue([]query.Definition{
-		def("orders", query.Count, "", "region", "country", "channel", "currency"),
-		def("gmv", query.Sum, query.Money, "region", "country", "channel", "currency"),
-		def("items_sold", query.Sum, "", "category", "currency"),
-		def("item_revenue", query.Sum, query.Money, "category", "currency"),
-		def("payments_captured", query.Count, "", "method", "region", "country"),
-		def("payments_failed", query.Count, "", "method", "region", "country", "decline_code"),
-		def("revenue", query.Sum, query.Money, "method", "region", "country", "currency"),
-		def("refunds", query.Sum, query.Money, "method", "region", "currency"),
-		def("shipments_dispatched", query.Count, "", "carrier", "region", "country"),
-		def("deliveries", query.Count, "", "carrier", "region", "country", "on_time"),
-		def("time_to_ship", query.Quantiles, "seconds", "carrier", "region", "country"),
-		def("funnel", query.Count, "", "stage", "region", "country"),
-		def("customers", query.Distinct, "", "region", "country"),
-		def("top_products", query.Top, "", "category"),
-		{Name: "aov", Kind: query.Ratio, Unit: query.Money, Ratio: &query.Parts{Over: []query.Part{{Metric: "gmv", Sum: true}}, Under: []query.Part{{Metric: "orders"}}}},
-		{Name: "payment_success_rate", Kind: query.Ratio, Unit: "ratio", Ratio: &query.Parts{Over: []query.Part{captured}, Under: []query.Part{captured, failed}}},
-		{Name: "on_time_rate", Kind: query.Ratio, Unit: "ratio", Ratio: &query.Parts{Over: []query.Part{onTime}, Under: []query.Part{onTime, late}}},
-		{Name: "refund_rate", Kind: query.Ratio, Unit: "ratio", Ratio: &query.Parts{Over: []query.Part{{Metric: "refunds", Sum: true}}, Under: []query.Part{{Metric: "revenue", Sum: true}}}},
-	})
+// Windows are those of the default metrics.
+var Windows = []Window{{"1m", time.Minute}, {"1h", time.Hour}, {"1d", 24 * time.Hour}}
+
+const declarations = `
+defaults:
+  windows: [{every: 1m, keep: 48h}, {every: 1h, keep: 90d}, {every: 1d, keep: 3y}]
+  grace: 24h
+  max_series: 100000
+metrics:
+  - {name: orders, on: order.created, value: count, labels: [region, country, channel, currency]}
+  - {name: gmv, on: order.created, value: sum(total), labels: [region, country, channel, currency]}
+  - {name: customers, on: order.created, value: distinct(customer_id), labels: [region, country]}
+  - {name: items_sold, on: order.created, each: item, value: sum(quantity), labels: [category, currency]}
+  - {name: item_revenue, on: order.created, each: item, value: sum(price*quantity), labels: [category, currency]}
+  - {name: top_products, on: order.created, each: item, value: top(product_id by quantity), labels: [category]}
+  - {name: payments_captured, on: payment.captured, value: count, labels: [method, region, country]}
+  - {name: payments_failed, on: payment.failed, value: count, labels: [method, region, country, decline_code]}
+  - {name: revenue, on: payment.captured, value: sum(amount), labels: [method, region, country, currency]}
+  - {name: refunds, on: payment.refunded, value: sum(amount), labels: [method, region, currency]}
+  - {name: shipments_dispatched, on: shipment.dispatched, value: count, labels: [carrier, region, country]}
+  - {name: deliveries, on: shipment.delivered, value: count, labels: [carrier, region, country, on_time]}
+  - {name: time_to_ship, on: shipment.dispatched, value: quantiles(seconds since created), labels: [carrier, region, country]}
+  - {name: funnel, on: funnel, value: count, labels: [stage, region, country]}
+  - name: attempts
+    on: payment.attempted
+    value: count
+    labels: [method]
+    windows: [{every: "5m:1m", keep: 1h}, {every: "sliding-5m:10s", keep: 10m}]
+  - {name: aov, unit: money, ratio: {over: [{metric: gmv}], under: [{metric: orders}]}}
+  - {name: payment_success_rate, ratio: {over: [{metric: payments_captured}], under: [{metric: payments_captured}, {metric: payments_failed}]}}
+  - {name: on_time_rate, ratio: {over: [{metric: deliveries, where: on_time == true}], under: [{metric: deliveries, where: on_time == true}, {metric: deliveries, where: on_time == false}]}}
+  - {name: refund_rate, ratio: {over: [{metric: refunds}], under: [{metric: revenue}]}}
+`
+
+// Catalogue has metrics of every kind that can be asked for, under the names and labels of the default metrics.
+var Catalogue = sync.OnceValue(func() *query.Catalogue {
+	set, err := metric.Load("querytest", []byte(declarations))
 	if err != nil {
 		panic(err)
 	}
-	return c
-}
+	return query.NewCatalogue(set)
+})

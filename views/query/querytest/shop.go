@@ -62,7 +62,7 @@ func (s *Shop) Order(at time.Time) {
 	s.add("funnel", at, 1, 0, "paid", p.region, p.country)
 	if s.rng.Float64() < 0.71 {
 		s.add("shipments_dispatched", at, 1, 0, "dhl", p.region, p.country)
-		took := int64(1800 + s.rng.ExpFloat64()*17000)
+		took := time.Duration(1800+s.rng.ExpFloat64()*17000) * time.Second
 		for _, w := range Windows {
 			s.Took(Key("time_to_ship", w.Name, at.Truncate(w.Length), "dhl", p.region, p.country), took)
 		}

@@ -91,10 +91,10 @@ func (t *Table) Update(key string, change func(*table.Cell)) {
 	t.Set(key, c)
 }
 
-// Took adds one value to a row of quantiles.
-func (t *Table) Took(key string, value int64) {
+// Took adds one duration to a row of quantiles.
+func (t *Table) Took(key string, d time.Duration) {
 	t.Update(key, func(c *table.Cell) {
-		merged, err := sketch.MergeQuantiles(c.Quantiles, sketch.AppendQuantiles(nil, []int64{value}))
+		merged, err := sketch.MergeQuantiles(c.Quantiles, sketch.AppendQuantiles(nil, []int64{d.Milliseconds()}))
 		if err != nil {
 			panic(err)
 		}
