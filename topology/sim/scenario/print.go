@@ -1,0 +1,156 @@
+package scenario
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"weir/topology"
+	"weir/topology/event"
+	"weir/topology/table"
+)
+
+// wordDuplicates begins lines that tell how often events came again.
+const wordDuplicates = "duplicates"
+
+// page collects lines of aligned columns.
+type page struct{ b strings.Builder }
+
+func (p *page) line(name string, rest ...string) {
+	text := fmt.Sprintf("%-12s", name)
+	for _, r := range rest {
+		if r != "" {
+			text += r + "  "
+		}
+	}
+	p.b.WriteString(strings.TrimRight(text, " ") + "\n")
+}
+
+func (p *page) String() string { return p.b.String() }
+
+func money(minor int64, currency string) string {
+	if currency == "" {
+		return ""
+	}
+	digits, _ := event.Exponent(currency)
+	return string(event.AppendMajor(nil, minor, digits)) + " " + currency
+}
+
+func named(name, value string) string {
+	if value == "" {
+		return ""
+	}
+	return name + " " + value
+}
+
+func printOrder(r Runner, id string) (string, error) {
+	rows, err := r.Rows(topology.TableOrders)
+	if err != nil {
+		return "", err
+	}
+	raw, ok := rows[id]
+	if !ok {
+		return "no such order\n", nil
+	}
+	var o table.Order
+	if err := o.UnmarshalVT(raw); err != nil {
+		return "", fmt.Errorf("row of order %s: %w", id, err)
+	}
+	var p page
+	if o.Created {
+		p.line("created", formatTime(event.UnixMilli(o.CreatedAtMs)), named("customer", o.CustomerId), money(o.TotalMinor, o.Currency),
+			named("region", o.Region), named("country", o.Country), named("channel", o.Channel))
+	} else {
+		p.line("waiting", fmt.Sprintf("for order.created, %d events", len(o.Entries)))
+	}
+	moment := func(name string, at int64, rest ...string) {
+		if at != 0 {
+			p.line(name, append([]string{formatTime(event.UnixMilli(at))}, rest...)...)
+		}
+	}
+	moment("paid", o.PaidAtMs)
+	moment("dispatched", o.DispatchedAtMs)
+	moment("delivered", o.DeliveredAtMs)
+	moment("cancelled", o.CancelledAtMs)
+	if o.CapturedMinor != 0 {
+		p.line("captured", money(o.CapturedMinor, o.Currency))
+	}
+	if o.RefundedMinor != 0 {
+		p.line("refunded", money(o.RefundedMinor, o.Currency))
+	}
+	if o.Duplicates != 0 {
+		p.line(wordDuplicates, fmt.Sprint(o.Duplicates))
+	}
+	if len(o.Findings) > 0 {
+		p.line("findings", strings.Join(o.Findings, ", "))
+	}
+	for _, e := range o.Entries {
+		expected := ""
+		if e.ExpectedAtMs != 0 {
+			expected = "expected " + formatTime(event.UnixMilli(e.ExpectedAtMs))
+		}
+		p.line("- "+formatTime(event.UnixMilli(e.AtMs)), event.Type(e.Type).String(), money(e.AmountMinor, e.Currency), e.Source, e.Reference, e.Reason, expected)
+	}
+	return p.String(), nil
+}
+
+func printFindings(r Runner) (string, error) {
+	records, err := r.Records(topology.Findings)
+	if err != nil {
+		return "", err
+	}
+	var all []string
+	for _, record := range records {
+		var f table.Finding
+		if err := f.UnmarshalVT(record.Value); err != nil {
+			return "", fmt.Errorf("finding %s: %w", record.Key, err)
+		}
+		all = append(all, fmt.Sprintf("%s %s, order %s, at %s: %s\n", f.Rule, f.Entity, f.OrderId, formatTime(event.UnixMilli(f.AtMs)), f.Detail))
+	}
+	slices.Sort(all)
+	return orNone(all), nil
+}
+
+// printDeadLetters prints each kind of refusal of a key once: redeliveries are refused again.
+func printDeadLetters(r Runner) (string, error) {
+	records, err := r.Records(topology.DeadLetters)
+	if err != nil {
+		return "", err
+	}
+	var all []string
+	for _, record := range records {
+		header := func(name string) string { return string(record.Headers[name]) }
+		all = append(all, fmt.Sprintf("%s key %q: %s\n", header(event.HeaderTopic), record.Key, header(event.HeaderDetail)))
+	}
+	slices.Sort(all)
+	return orNone(slices.Compact(all)), nil
+}
+
+func orNone(lines []string) string {
+	if len(lines) == 0 {
+		return "none\n"
+	}
+	return strings.Join(lines, "")
+}
+
+// counterNames are the counters that do not depend on how a scenario is run.
+var counterNames = []string{wordDuplicates, "late", "series_over_limit", "unknown_metric"}
+
+func printCounters(r Runner) (string, error) {
+	sum := map[string]int64{}
+	for _, group := range []string{topology.GroupOrders, topology.GroupMetrics} {
+		counters, err := r.Counters(group)
+		if err != nil {
+			return "", err
+		}
+		maps.Copy(sum, counters)
+	}
+	var all []string
+	for _, name := range counterNames {
+		if n := sum[name]; n != 0 {
+			all = append(all, fmt.Sprintf("%s %d\n", name, n))
+		}
+	}
+	return orNone(all), nil
+}
