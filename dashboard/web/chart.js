@@ -43,6 +43,7 @@ export function TimeBars({ line, values, before, write, axis, height = 212, labe
   useEffect(() => {
     const s = state.current
     if (s.range !== range) { s.range = range; s.top = 0 } // an axis shrinks only for a new range
+    if (s.plot && s.plot.height !== height) s.plot.setSize({ width: s.plot.width, height })
     s.plot?.setData(data(s))
     point(s, tip.current, s.plot?.cursor.idx)
   })

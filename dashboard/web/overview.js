@@ -27,6 +27,10 @@ function look() {
     inCurrency }
 }
 
+// A strip takes its room from the chart below it, so that the panel keeps its size.
+const CHART = 212, STRIP = 28
+const chartHeight = () => ['recovering', 'reconnecting', 'offline'].includes(fresh.value.state) ? CHART - STRIP : CHART
+
 const one = rows => rows?.values().next().value
 
 export function Overview() {
@@ -97,8 +101,8 @@ const legend = v => html`<div class="legend">
 function Revenue({ v }) {
   const label = `Captured revenue in ${v.cur} over time: ${f.moneyText(m.sum(v.revenue.now), v.cur, v.exponent)} in all.`
   return html`<${Panel} id="p-revenue" title="Revenue" what=${`captured, ${v.cur || 'no currency yet'}, ${m.STEP_NAME[v.r.window]}`} span=${8} strip=${html`<${Strip} f=${fresh.value} />`} footer=${legend(v)}>
-    <${Stateful} feeds=${[feeds.revenue]} height=${212} empty=${!v.revenue.any && html`<${Empty} v=${v} what="No payment was captured" height=${212} />`}>
-      <${TimeBars} line=${v.line} values=${v.revenue.now} before=${v.previous && v.revenue.anyBefore ? v.revenue.before : null} label=${label} range=${v.r.name + v.cur}
+    <${Stateful} feeds=${[feeds.revenue]} height=${CHART} empty=${!v.revenue.any && html`<${Empty} v=${v} what="No payment was captured" height=${CHART} />`}>
+      <${TimeBars} line=${v.line} values=${v.revenue.now} before=${v.previous && v.revenue.anyBefore ? v.revenue.before : null} label=${label} range=${v.r.name + v.cur} height=${chartHeight()}
         write=${x => f.moneyText(x, v.cur, v.exponent)} axis=${(x, top) => f.moneyAxis(x, v.cur, v.exponent, top)} />
     <//>
   <//>`
@@ -106,8 +110,8 @@ function Revenue({ v }) {
 
 function Orders({ v }) {
   return html`<${Panel} id="p-orders" title="Orders" what=${`created, all currencies, ${m.STEP_NAME[v.r.window]}`} span=${8} strip=${html`<${Strip} f=${fresh.value} />`} footer=${legend(v)}>
-    <${Stateful} feeds=${[feeds.orders]} height=${212} empty=${!v.orders.any && html`<${Empty} v=${v} what="No order was created" height=${212} />`}>
-      <${TimeBars} line=${v.line} values=${v.orders.now} before=${v.previous && v.orders.anyBefore ? v.orders.before : null} label=${`Orders created over time: ${f.number(m.sum(v.orders.now))} in all.`} range=${v.r.name}
+    <${Stateful} feeds=${[feeds.orders]} height=${CHART} empty=${!v.orders.any && html`<${Empty} v=${v} what="No order was created" height=${CHART} />`}>
+      <${TimeBars} line=${v.line} values=${v.orders.now} before=${v.previous && v.orders.anyBefore ? v.orders.before : null} label=${`Orders created over time: ${f.number(m.sum(v.orders.now))} in all.`} range=${v.r.name} height=${chartHeight()}
         write=${x => f.number(x)} axis=${x => { const n = f.short(x); return n.text + n.unit }} />
     <//>
   <//>`
@@ -121,7 +125,7 @@ function Empty({ v, what, height }) {
 function Funnel({ v }) {
   const steps = m.funnel(feeds.funnel?.rows, feeds.funnelBefore?.rows)
   return html`<${Panel} id="p-funnel" title="Funnel" what=${`orders created in ${v.r.label.toLowerCase()}`} footer=${v.previous && html`<span class="legend"><span><svg viewBox="0 0 16 10" aria-hidden="true"><path class="lg-tick" d="M8 0v10" /></svg>Period before</span></span>`}>
-    <${Stateful} feeds=${[feeds.funnel]} height=${212} empty=${steps[0].count === 0 && html`<${Empty} v=${v} what="No order was created" height=${212} />`}>
+    <${Stateful} feeds=${[feeds.funnel]} height=${CHART} empty=${steps[0].count === 0 && html`<${Empty} v=${v} what="No order was created" height=${CHART} />`}>
       <div class="fun">${steps.map((s, i) => html`
         ${i > 0 && html`<div class="cv"><${Icon} name="dn" size="12" /><b>${f.percent(s.step)} %</b> of ${steps[i - 1].label.toLowerCase()}<span class="sp"></span>${s.moved != null && Math.abs(s.moved) >= 0.0005 && (s.moved > 0 ? '+' : '−') + points(s.moved)}</div>`}
         <div><div class="st"><span>${s.label}</span><span><b>${f.number(s.count)}</b> <span class="muted sm">${f.percent(s.share, s.share === 1 ? 0 : 1)} %</span></span>
@@ -134,7 +138,7 @@ function Categories({ v }) {
   const list = m.top(feeds.categories?.rows, feeds.categoriesBefore?.rows, 'category', v.inCurrency)
   const most = list[0]?.value ?? 1
   return html`<${Panel} id="p-categories" title="Top categories" what=${`items sold, ${v.cur}`}>
-    <${Stateful} feeds=${[feeds.categories]} height=${212} empty=${list.length === 0 && html`<${Empty} v=${v} what="No item was sold" height=${212} />`}>
+    <${Stateful} feeds=${[feeds.categories]} height=${CHART} empty=${list.length === 0 && html`<${Empty} v=${v} what="No item was sold" height=${CHART} />`}>
       <ul class="bars wide">${list.map(c => html`<li key=${c.name}><span class="ell" title=${c.name}>${c.name}</span><span class="bar" style=${{ width: Math.max(1, c.value / most * 100) + '%' }}></span><span class="val">${f.moneyText(c.value, v.cur, v.exponent)}</span>${c.change == null ? html`<span></span>` : html`<${Delta} v=${c.change} text=${relative(c.change)} muted />`}</li>`)}</ul>
     <//>
   <//>`
