@@ -107,7 +107,7 @@ func (s *simulated) Timer(p *sim.Partition, key string, stored []byte) error {
 }
 
 func (s *simulated) BeforeCommit(func(topic, key string, value []byte)) error { return nil }
-func (s *simulated) Rollback()                                               {}
+func (s *simulated) Rollback()                                                {}
 
 func (s *simulated) Deadline(key string, stored []byte) (event.UnixMilli, bool) {
 	var row table.Cell

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"slices"
 
 	"weir/topology/event"
 	"weir/topology/metric"
@@ -68,8 +69,8 @@ func (o *Output) Reset() { *o = Output{Deltas: o.Deltas[:0]} }
 // Step folds a delta, or a timer, into a row, which is empty if isNew. An error means that bytes of the row or of the delta are
 // damaged; nothing of the row is then to be stored.
 //
-// A session's event that comes after its session was closed makes a session of its own; the window that then counts it decides
-// whether it is late.
+// Sessions are late or not when their events arrive, never when they have ended and are counted in windows: the watermark that ended
+// them may have come a long way at once. An event that comes later than the gap but within the grace makes a session of its own.
 func Step(set *metric.Set, row *table.Cell, isNew bool, in *Input, out *Output) error {
 	m := set.MetricOf(in.Key)
 	if m == nil {
@@ -80,9 +81,11 @@ func Step(set *metric.Set, row *table.Cell, isNew bool, in *Input, out *Output) 
 		due(set, m, row, in, out)
 		return nil
 	}
-	expiry, fixed := set.Expiry(in.Key)
-	if fixed && in.Watermark >= expiry {
-		out.Outcome, out.Unchanged, out.Late = Late, true, lateCount(in.Delta)
+	if expiry, fixed := set.Expiry(in.Key); fixed && in.Watermark >= expiry {
+		out.Outcome, out.Unchanged = Expired, true
+		if m.Session == nil {
+			out.Outcome, out.Late = Late, lateCount(in.Delta)
+		}
 		return nil
 	}
 	if isNew && in.Series >= share(m.MaxSeries, in.Partitions) {
@@ -91,13 +94,20 @@ func Step(set *metric.Set, row *table.Cell, isNew bool, in *Input, out *Output) 
 			return nil
 		}
 	}
-	if after, ok := set.LateAfter(in.Key); ok && in.Watermark > after {
+	if after, ok := set.LateAfter(in.Key); ok && m.Session == nil && in.Watermark > after {
 		out.Outcome, out.Late = Late, lateCount(in.Delta)
 		metric.MergeLate(row, in.Delta)
 		return nil
 	}
 	out.Outcome = Merged
-	dropLateSlices(set, row, in, out)
+	if out.Late = dropLate(set, m, in); out.Late > 0 {
+		out.Outcome = Late
+		row.Late += out.Late
+		if isNew && len(in.Delta.Slices)+len(in.Delta.Sessions) == 0 {
+			out.Unchanged = true // no row for what nobody can read
+			return nil
+		}
+	}
 	if err := m.Merge(row, in.Delta); err != nil {
 		return fmt.Errorf("merging a delta into row %q: %w", in.Key, err)
 	}
@@ -112,20 +122,25 @@ func share(maxSeries int, partitions int32) int64 {
 	return (int64(maxSeries) + n - 1) / n
 }
 
-// dropLateSlices takes slices of a sliding window out of the delta that the row would forget at once, and counts them as late.
-func dropLateSlices(set *metric.Set, row *table.Cell, in *Input, out *Output) {
-	if len(in.Delta.Slices) == 0 || in.Watermark == 0 {
-		return
+// dropLate takes out of the delta for a row that is kept for all time the sessions and slices that come too late, and returns how many
+// contributions they held.
+func dropLate(set *metric.Set, m *metric.Metric, in *Input) (late int64) {
+	if in.Watermark == 0 {
+		return 0
 	}
-	w := set.WindowOf(in.Key)
-	if w == nil {
-		return
+	if w := set.WindowOf(in.Key); w != nil && len(in.Delta.Slices) > 0 {
+		before := sliceCount(in.Delta)
+		w.TrimSlices(in.Delta, in.Watermark)
+		return before - sliceCount(in.Delta)
 	}
-	before := sliceCount(in.Delta)
-	if w.TrimSlices(in.Delta, in.Watermark) {
-		out.Outcome, out.Late = Late, before-sliceCount(in.Delta)
-		row.Late += out.Late
-	}
+	in.Delta.Sessions = slices.DeleteFunc(in.Delta.Sessions, func(s *table.Session) bool {
+		if in.Watermark <= event.UnixMilli(s.EndMs).Add(m.Grace) {
+			return false
+		}
+		late += s.Count
+		return true
+	})
+	return late
 }
 
 func sliceCount(c *table.Cell) (n int64) {

@@ -166,7 +166,7 @@ func admit(s *Settings, row *table.Order, in *Input, out *Output) bool {
 	switch n := len(row.Entries); {
 	case n == 0 && in.Watermark > 0 && ev.At <= in.Watermark.Add(-s.Retention):
 		out.Outcome = Expired
-		out.Detail = fmt.Sprintf("the event's time %s is more than orders.retention (%v) before the watermark %s and the order is not known (any more)",
+		out.Detail = fmt.Sprintf("the event's time %s is orders.retention (%v) or more before the watermark %s, and the order is not known (any more)",
 			ev.At.Time().Format(time.RFC3339), s.Retention, in.Watermark.Time().Format(time.RFC3339))
 		return false
 	case n >= s.MaxEntries:

@@ -224,9 +224,12 @@ func (c *Cluster) Settle() error {
 	for {
 		busy := c.busy()
 		if len(busy) == 0 {
-			// At rest but for watermarks that were sent less than a second ago, or not at all.
+			// At rest but for timers of rows just committed, and watermarks that were sent less than a second ago, or not at all.
 			c.now = c.now.Add(markEvery)
-			if busy = c.unmarked(); len(busy) == 0 {
+			if err := c.barriers(); err != nil {
+				return err
+			}
+			if busy = c.unmarked(); len(busy) == 0 && len(c.busy()) == 0 {
 				return nil
 			}
 			for _, in := range busy {
@@ -254,15 +257,22 @@ func (c *Cluster) Sleep(d time.Duration) error {
 			return err
 		}
 		c.now = c.now.Add(min(sleepStep, end.Sub(c.now)))
-		for _, g := range c.groups {
-			for _, in := range g.instances {
-				if err := in.barrier(); err != nil {
-					return err
-				}
-			}
+		if err := c.barriers(); err != nil {
+			return err
 		}
 	}
 	return c.Settle()
+}
+
+func (c *Cluster) barriers() error {
+	for _, g := range c.groups {
+		for _, in := range g.instances {
+			if err := in.barrier(); err != nil {
+				return fmt.Errorf("group %s: %w", g.Name, err)
+			}
+		}
+	}
+	return nil
 }
 
 func (c *Cluster) busy() []*instance {

@@ -18,7 +18,7 @@ const wordDuplicates = "duplicates"
 type page struct{ b strings.Builder }
 
 func (p *page) line(name string, rest ...string) {
-	text := fmt.Sprintf("%-12s", name)
+	text := fmt.Sprintf("%-10s  ", name)
 	for _, r := range rest {
 		if r != "" {
 			text += r + "  "
@@ -62,7 +62,7 @@ func printOrder(r Runner, id string) (string, error) {
 		p.line("created", formatTime(event.UnixMilli(o.CreatedAtMs)), named("customer", o.CustomerId), money(o.TotalMinor, o.Currency),
 			named("region", o.Region), named("country", o.Country), named("channel", o.Channel))
 	} else {
-		p.line("waiting", fmt.Sprintf("for order.created, %d events", len(o.Entries)))
+		p.line("waiting", "for order.created")
 	}
 	moment := func(name string, at int64, rest ...string) {
 		if at != 0 {
@@ -120,8 +120,8 @@ func printDeadLetters(r Runner) (string, error) {
 	}
 	var all []string
 	for _, record := range records {
-		header := func(name string) string { return string(record.Headers[name]) }
-		all = append(all, fmt.Sprintf("%s key %q: %s\n", header(event.HeaderTopic), record.Key, header(event.HeaderDetail)))
+		detail, _, _ := strings.Cut(string(record.Headers[event.HeaderDetail]), ", which shows") // the clock is no scenario's
+		all = append(all, fmt.Sprintf("%s key %q: %s\n", record.Headers[event.HeaderTopic], record.Key, detail))
 	}
 	slices.Sort(all)
 	return orNone(slices.Compact(all)), nil

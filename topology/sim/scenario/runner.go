@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"fmt"
 	"time"
 
 	"weir/topology/event"
@@ -51,6 +52,11 @@ type Schedule struct {
 	Abort      float64 // chance at each commit
 	Rebalance  float64 // chance at each commit
 	Duplicate  float64 // chance that an event is delivered again, somewhere later in its block
+}
+
+// String names the schedule in test output.
+func (s Schedule) String() string {
+	return fmt.Sprintf("%s, %d partitions, seed %d", s.Name, s.Partitions, s.Seed)
 }
 
 // Schedules are those that tests play every scenario under: from the plainest to the most hostile.
