@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"weir/topology/event"
 )
@@ -123,6 +124,28 @@ var keysByPath = func() map[string]Key {
 	}
 	return m
 }()
+
+// Choices are the values that the key can have; none: any.
+func (k Key) Choices() []string { return nonEmpty(k.OneOf) }
+
+// Type is what the key's values are, for help.
+func (k Key) Type() string {
+	switch field(new(Config), k.Path).Interface().(type) {
+	case time.Duration:
+		return "duration"
+	case Bytes:
+		return "size"
+	case time.Time:
+		return "time"
+	case []string:
+		return "list"
+	case bool:
+		return ""
+	case int, int64, float64:
+		return "number"
+	}
+	return "text"
+}
 
 // IsList tells whether the key takes several values.
 func (k Key) IsList() bool { return field(new(Config), k.Path).Kind() == reflect.Slice }

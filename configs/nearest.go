@@ -2,6 +2,9 @@ package configs
 
 import "strings"
 
+// Suggest is "; did you mean x?" for the key nearest to what was written, and "" where none is near.
+func Suggest(written string) string { return suggestion(written, allPaths()) }
+
 // suggestion is "; did you mean x?" for the known name nearest to what was written, and "" where none is near.
 func suggestion(written string, known []string) string {
 	best, least := "", 1+max(2, len(written)/3)

@@ -15,6 +15,7 @@ type Setting struct {
 	Value  string `json:"value"`
 	Origin string `json:"origin"`
 	Env    string `json:"env"`
+	Flag   string `json:"flag,omitempty"` // with the commands that take it
 	Help   string `json:"help"`
 }
 
@@ -29,9 +30,16 @@ func (l *Loaded) Settings() []Setting {
 		if k.Secret && value != "" {
 			value = masked
 		}
-		settings = append(settings, Setting{k.Path, value, l.origins[k.Path].String(), k.Env(), k.Help})
+		settings = append(settings, Setting{k.Path, value, l.origins[k.Path].String(), k.Env(), k.flagText(), k.Help})
 	}
 	return settings
+}
+
+func (k Key) flagText() string {
+	if k.Flag == "" {
+		return ""
+	}
+	return "--" + k.Flag + " on " + strings.Join(k.On, ", ")
 }
 
 // Write prints every key, its effective value and where that comes from. What it prints is a configuration file that has

@@ -87,7 +87,7 @@ func (l *Loaded) checks() []check {
 		{"data_dir", c.DataDir != "", "is no folder"},
 		{"commit_interval", c.CommitInterval >= time.Millisecond && c.CommitInterval <= 10*time.Second, "is not from 1ms to 10s"},
 		{"backlog_interval", c.BacklogInterval >= c.CommitInterval && c.BacklogInterval <= 30*time.Second, "is not from commit_interval to 30s"},
-		{"session_timeout", c.SessionTimeout >= 6*time.Second && c.SessionTimeout <= 30*time.Minute, "is not from 6s to 30m, the bounds that brokers set by default"},
+		{"session_timeout", c.SessionTimeout >= time.Second && c.SessionTimeout <= 30*time.Minute, "is not from 1s to 30m (brokers take 6s and more, unless their group.min.session.timeout.ms is lower)"},
 		{"heartbeat", c.Heartbeat >= 100*time.Millisecond && 3*c.Heartbeat <= c.SessionTimeout, "is not from 100ms to a third of session_timeout"},
 		{"cache_bytes", c.CacheBytes >= 1<<20, "is less than 1MiB"},
 		{"max_future", c.MaxFuture >= 0, "is negative"},

@@ -59,22 +59,24 @@ type Shop struct {
 	buffer []byte
 }
 
+// MaxLifeScale is the greatest life scale with which the open orders fit.
+func MaxLifeScale(o Options) float64 {
+	if o.Orders > 0 && o.Orders <= MaxOpen {
+		return 1e9
+	}
+	room := 0.8 * MaxOpen
+	if o.Rhythm {
+		room = 0.6 * MaxOpen // some hours are busier than the mean
+	}
+	return room / (o.Rate * meanLife / 1000)
+}
+
 // New opens a shop.
 func New(o Options) (*Shop, error) {
 	if o.Rate <= 0 || o.Start.IsZero() || o.Duplicates < 0 || o.Duplicates > 0.5 || o.LifeScale < 0 || o.Orders < 0 {
 		return nil, fmt.Errorf("shop: the options %+v are out of range", o)
 	}
-	expected := o.Rate * meanLife / 1000
-	if o.Orders > 0 {
-		expected = min(expected, float64(o.Orders))
-	}
-	fits := 0.8 * MaxOpen / expected // some hours are busier than the mean
-	if o.Rhythm {
-		fits = 0.6 * MaxOpen / expected
-	}
-	if o.Orders > 0 && o.Orders <= MaxOpen {
-		fits = max(fits, 1e9)
-	}
+	fits := MaxLifeScale(o)
 	if o.LifeScale == 0 {
 		o.LifeScale = min(1, fits)
 	}

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"context"
+	"net"
+
+	"weir/cmd/weir/internal/pipeline"
+)
+
+func (a *app) deps() pipeline.Deps { return pipeline.Deps{Logger: a.log, Registry: a.registry} }
+
+// runProcessors runs the groups that the configuration names until ctx ends. The topics exist.
+func runProcessors(ctx context.Context, a *app) error {
+	runtimes, err := pipeline.Processors(&a.Config, a.deps())
+	if err != nil {
+		return err
+	}
+	return pipeline.Run(ctx, runtimes)
+}
+
+// runServer runs the view server on ln until ctx ends. It closes ln.
+func runServer(ctx context.Context, a *app, ln net.Listener) error {
+	s, err := pipeline.NewServer(&a.Config, a.deps(), buildVersion())
+	if err != nil {
+		return firstOf(err, ln.Close())
+	}
+	return s.Run(ctx, func(ctx context.Context) error { return serveHTTP(ctx, ln, s.Handler) })
+}

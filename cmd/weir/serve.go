@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+)
+
+func newServe(sys system) *cobra.Command {
+	return command(sys, &cobra.Command{
+		Use:   "serve",
+		Short: "Run the dashboard and the HTTP API against a Kafka cluster",
+		Long: long(`Runs the view server against a Kafka cluster: it follows the tables that weir process keeps and answers from its own
+copy. Start as many as needed.`,
+			`It has no login of its own: listen on a loopback address, or put a proxy with authentication in front of it.`),
+		Example: `  weir serve --brokers kafka:9092 --listen :8080
+  curl 'http://127.0.0.1:8080/v1/metrics/revenue?window=1h&by=region,currency'`,
+		Args: cobra.NoArgs,
+	}, serve)
+}
+
+func serve(ctx context.Context, a *app, _ []string) error {
+	lock, err := lockFolder(a.ViewsDir())
+	if err != nil {
+		return err
+	}
+	defer lock.release()
+	ln, err := listen(a.Serve.Listen, "--listen")
+	if err != nil {
+		return err
+	}
+	if _, err := a.probe(ctx); err != nil {
+		return firstOf(err, ln.Close())
+	}
+	parts := newStages(a.log)
+	parts.start("view server", func(ctx context.Context) error { return runServer(ctx, a, ln) })
+	a.log.Info("serving", "dashboard", "http://"+ln.Addr().String(), "brokers", a.Kafka.Brokers)
+	return parts.wait(ctx)
+}
