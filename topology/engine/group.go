@@ -124,6 +124,7 @@ type generation struct {
 
 	lastCommit time.Time
 	pending    int // records processed since begin
+	paused     map[topicPartition]struct{}
 	polled     int // records of the last poll
 	polledAt   time.Time
 	reportedAt time.Time
@@ -131,7 +132,7 @@ type generation struct {
 
 func newGeneration(rt *Runtime, s session, topics map[string][]int32, changed <-chan struct{}) *generation {
 	g := &generation{rt: rt, s: s, topics: topics, changed: changed,
-		claims: map[topicPartition]*claim{}, failed: make(chan error, 1), marked: make(chan struct{}, 1), owned: map[int32]*Partition{}}
+		claims: map[topicPartition]*claim{}, paused: map[topicPartition]struct{}{}, failed: make(chan error, 1), marked: make(chan struct{}, 1), owned: map[int32]*Partition{}}
 	g.member, g.id = s.client().GroupMetadata()
 	return g
 }
@@ -241,6 +242,9 @@ func (g *generation) start(ctx context.Context, h sarama.ConsumerGroupHandler) e
 			}()
 		}
 	}
+	if err := g.learnPositions(ctx); err != nil {
+		return err
+	}
 	for _, p := range g.owned {
 		if err := p.join(g, now); err != nil {
 			return err
@@ -253,6 +257,7 @@ func (g *generation) start(ctx context.Context, h sarama.ConsumerGroupHandler) e
 // cleanup ends claims and lets goka close its tables. cause is why the generation ended, if by a failure.
 func (g *generation) cleanup(h sarama.ConsumerGroupHandler, cause error) error {
 	g.cancel()
+	g.unpause()
 	for _, c := range g.claims {
 		close(c.records)
 	}
@@ -335,7 +340,7 @@ const pollGap = 4 * time.Millisecond
 
 // pollOnce waits for records at most until something else is due: a commit, timers, the watermark of idle sources.
 func (g *generation) pollOnce() kgo.Fetches {
-	if gap := time.Until(g.polledAt.Add(pollGap)); gap > 0 && g.polled > 0 && g.polled < maxPollRecords/8 && !g.backlog() {
+	if gap := time.Until(g.polledAt.Add(pollGap)); gap > 0 && g.polled > 0 && g.polled < maxPollRecords/20 && !g.backlog() {
 		t := time.NewTimer(gap)
 		select {
 		case <-t.C:
@@ -356,7 +361,7 @@ func (g *generation) pollOnce() kgo.Fetches {
 
 // backlog reports that more input is buffered already than a live stream brings.
 func (g *generation) backlog() bool {
-	return g.s.client().BufferedFetchRecords() > maxPollRecords/4
+	return g.s.client().BufferedFetchRecords() > maxPollRecords/10
 }
 
 // process hands the records to their claims and returns at the barrier: goka has marked each of them.
@@ -388,6 +393,7 @@ func (g *generation) process(fetches kgo.Fetches) error {
 		g.rt.stats.processed.Add(float64(n))
 	}
 	g.watermarks()
+	g.align(time.Now())
 	return nil
 }
 

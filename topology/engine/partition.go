@@ -55,6 +55,9 @@ type source struct {
 	seenAt    time.Time       // wall time of the last record
 	idle      bool
 	claim     *claim // nil for upstream partitions
+
+	alignedAt event.UnixMilli // at, when sources were compared last
+	advance   event.UnixMilli // how far the last fetch took it
 }
 
 func newPartition(rt *Runtime, num int32) *Partition {

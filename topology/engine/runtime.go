@@ -52,7 +52,7 @@ type Config struct {
 
 // Limits of one Runtime.
 const (
-	maxPollRecords    = 20_000
+	maxPollRecords    = 50_000
 	maxPendingRecords = 150_000 // input records in one transaction
 	maxDirtyBytes     = 192 << 20
 	transactionLimit  = 60 * time.Second
@@ -265,7 +265,7 @@ func (rt *Runtime) clientOptions() ([]kgo.Opt, error) {
 		kgo.RebalanceTimeout(30*time.Second),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.KeepControlRecords(), // they move positions: without them a transactional topic never looks read to its end
-		kgo.FetchMaxBytes(16<<20), kgo.FetchMaxPartitionBytes(512<<10), kgo.FetchMaxWait(time.Second),
+		kgo.FetchMaxBytes(16<<20), kgo.FetchMaxPartitionBytes(96<<10), kgo.FetchMaxWait(time.Second),
 		kgo.ProducerBatchCompression(kgo.SnappyCompression()), kgo.ProducerLinger(2*time.Millisecond),
 		kgo.MaxBufferedRecords(4*maxPendingRecords),
 		kgo.RecordPartitioner(byNumber{kgo.StickyKeyPartitioner(nil)}),

@@ -8,15 +8,12 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
 	"weir/configs"
 	"weir/processors/metrics"
 	"weir/processors/orders"
 	"weir/topology"
-	"weir/topology/client"
 	"weir/topology/engine"
 	"weir/topology/metric"
 )
@@ -25,28 +22,6 @@ import (
 type Deps struct {
 	Logger   *slog.Logger
 	Registry *prometheus.Registry
-}
-
-// EnsureTopics makes the topics that are missing and checks the rest, so that a wrong address, a missing right or unequal partition
-// counts are told before anything runs.
-func EnsureTopics(ctx context.Context, cfg *configs.Config) error {
-	specs, err := cfg.TopicSpecs()
-	if err != nil {
-		return err
-	}
-	if _, err := client.Probe(ctx, cfg.Kafka); err != nil {
-		return err
-	}
-	opts, err := cfg.Kafka.Options()
-	if err != nil {
-		return err
-	}
-	cl, err := kgo.NewClient(opts...)
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
-	return client.EnsureTopics(ctx, kadm.NewClient(cl), specs)
 }
 
 // Processors builds the groups that the configuration asks for. Topics must exist.
@@ -94,23 +69,6 @@ func Run(ctx context.Context, runtimes []*engine.Runtime) error {
 		g.Go(func() error { return rt.Run(ctx) })
 	}
 	return g.Wait()
-}
-
-// Metrics compiles the metrics of the configuration.
-func Metrics(cfg *configs.Config) (*metric.Set, error) {
-	name, data, err := cfg.MetricsFile()
-	if err != nil {
-		return nil, err
-	}
-	defs, err := metric.Parse(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	set, err := metric.Compile(defs)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return set, nil
 }
 
 func ordersGroup(cfg *configs.Config, deps Deps, set *metric.Set) (*orders.Group, error) {

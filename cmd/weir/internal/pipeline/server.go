@@ -2,17 +2,11 @@ package pipeline
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net"
 	"net/http"
-	"time"
 
 	"github.com/lovoo/goka"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 
 	"weir/configs"
 	"weir/dashboard"
@@ -20,28 +14,32 @@ import (
 	"weir/views"
 	"weir/views/api"
 	"weir/views/live"
+	"weir/views/query"
 )
 
-// Serve runs the view server until ctx ends. ready gets the address once requests are answered.
-func Serve(ctx context.Context, cfg *configs.Config, deps Deps, version string, ready func(address string)) error {
-	catalogue, err := Catalogue(cfg)
+// Server is a view server without its listener.
+type Server struct {
+	Handler http.Handler
+	tables  *views.Views
+	hub     *live.Hub
+	admin   *kgo.Client
+}
+
+// NewServer wires a view server. Run fills it.
+func NewServer(cfg *configs.Config, deps Deps, version string) (*Server, error) {
+	set, err := Metrics(cfg)
 	if err != nil {
-		return err
-	}
-	listener, err := listen("serve.listen", cfg.Serve.Listen)
-	if err != nil {
-		return err
+		return nil, err
 	}
 	opts, err := cfg.Kafka.Options()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	admin, err := kgo.NewClient(opts...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer admin.Close()
-
+	catalogue := query.NewCatalogue(set)
 	tables := views.Open(views.Deps{Brokers: cfg.Kafka.Brokers, Names: cfg.Names(), Logger: deps.Logger, Options: func(table string) []goka.ViewOption {
 		return engine.ViewOptions(engine.ViewConfig{Kafka: cfg.Kafka, DataDir: cfg.ViewsDir(), Logger: deps.Logger, Registry: deps.Registry}, table)
 	}})
@@ -56,65 +54,25 @@ func Serve(ctx context.Context, cfg *configs.Config, deps Deps, version string, 
 		Status:   &statusSource{adm: kadm.NewClient(admin), names: cfg.Names(), views: tables},
 		Gatherer: deps.Registry, Live: hub, Dashboard: dashboard.Handler(), Version: version, Logger: deps.Logger,
 	})
-
-	// Ends in this order: requests first, then pushes, then the tables under them.
-	tablesCtx, stopTables := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopTables()
-	g, running := errgroup.WithContext(ctx)
-	g.Go(func() error { return tables.Run(tablesCtx) })
-	g.Go(func() error { return hub.Run(running) })
-	g.Go(func() error {
-		defer stopTables()
-		return serveHTTP(running, listener, handler)
-	})
-	if ready != nil {
-		ready(listener.Addr().String())
-	}
-	return g.Wait()
+	return &Server{Handler: handler, tables: tables, hub: hub, admin: admin}, nil
 }
 
-// ServeMetrics answers /metrics and /healthz of a process without a view server, until ctx ends.
-func ServeMetrics(ctx context.Context, address string, deps Deps) error {
-	listener, err := listen("process.listen", address)
-	if err != nil {
-		return err
+// Run follows the tables and answers requests by listen until ctx ends. It ends in this order: requests, pushes, the tables under
+// them.
+func (s *Server) Run(ctx context.Context, listen func(context.Context) error) error {
+	defer s.admin.Close()
+	tables, stopTables := context.WithCancel(context.WithoutCancel(ctx))
+	hub, stopHub := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 2)
+	go func() { ended <- s.tables.Run(tables) }()
+	go func() { ended <- s.hub.Run(hub) }()
+	err := listen(ctx)
+	stopHub()
+	stopTables()
+	for range 2 {
+		if e := <-ended; err == nil {
+			err = e
+		}
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(deps.Registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"status":"ok"}` + "\n")) // the client may be gone
-	})
-	return serveHTTP(ctx, listener, mux)
-}
-
-// shutdownWithin bounds how long a graceful stop waits for requests in progress.
-const shutdownWithin = 5 * time.Second
-
-func serveHTTP(ctx context.Context, l net.Listener, h http.Handler) error {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(l) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownWithin)
-	defer cancel()
-	if err := srv.Shutdown(stopping); err != nil {
-		_ = srv.Close()
-	}
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
-
-func listen(key, address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %w; stop what uses the address, or choose another one (--listen, key %s)", address, err, key)
-	}
-	return l, nil
+	return err
 }
