@@ -399,7 +399,7 @@ func (s *Set) row(key string) (m *Metric, w *Window, start event.UnixMilli, ok b
 	if !ok {
 		return nil, nil, 0, false
 	}
-	if m = s.byName[name]; m == nil {
+	if m = s.byName[name]; m == nil || m.Kind == Ratio {
 		return nil, nil, 0, false
 	}
 	if start, ok = parseStart(text); !ok {
