@@ -157,7 +157,7 @@ func (p *Partition) advance(now time.Time) {
 	if idle {
 		least = greatest
 	}
-	if least > 0 {
+	if least > 0 && len(p.g.Sources) > 0 { // the marks of the group before have allowed for it
 		least = least.Add(-p.c.cfg.Disorder)
 	}
 	if least > p.watermark {

@@ -99,6 +99,7 @@ type oracle struct {
 	top      map[string]map[string]int64 // metric row → value → weight
 	sessions map[string][]session        // customer → buying sessions
 	paid     map[string]int64            // order → time, 0 = not
+	shipped  map[string]int              // metric → dispatches or deliveries of known orders
 }
 
 type session struct{ start, end, count int64 }
@@ -136,7 +137,7 @@ func (o *oracle) add(metric string, at, count, sum int64, labels ...string) {
 
 // evaluate takes the facts of each topic in the order in which the topic has them.
 func evaluate(facts []fact) *oracle {
-	o := &oracle{values: map[string]*value{}, distinct: map[string]map[string]bool{}, top: map[string]map[string]int64{}, sessions: map[string][]session{}, paid: map[string]int64{}}
+	o := &oracle{values: map[string]*value{}, distinct: map[string]map[string]bool{}, top: map[string]map[string]int64{}, sessions: map[string][]session{}, paid: map[string]int64{}, shipped: map[string]int{}}
 	byOrder := map[string][]fact{}
 	seen := map[string]bool{}
 	for _, f := range facts {
@@ -179,7 +180,7 @@ func (o *oracle) order(c fact, events []fact) {
 			o.add("cancellations", f.at, 1, 0, c.region, f.reason)
 		case "payment.attempted", "payment.authorized", "payment.captured":
 			o.add("payments_"+f.kind[len("payment."):], f.at, 1, 0, f.method, c.region, c.country)
-			if f.kind == "payment.captured" && f.amount >= 0 {
+			if f.kind == "payment.captured" {
 				o.add("revenue", f.at, 1, f.amount, f.method, c.region, c.country, f.currency)
 				if f.currency == c.currency {
 					captures = append(captures, capture{f.at, f.amount})
@@ -188,16 +189,16 @@ func (o *oracle) order(c fact, events []fact) {
 		case "payment.failed":
 			o.add("payments_failed", f.at, 1, 0, f.method, c.region, c.country, f.decline)
 		case "payment.refunded":
-			if f.amount >= 0 {
-				o.add("refunds", f.at, 1, f.amount, f.method, c.region, f.currency)
-			}
+			o.add("refunds", f.at, 1, f.amount, f.method, c.region, f.currency)
 		case "payment.disputed":
-			o.add("disputes", f.at, 1, 0, f.method, c.region, f.currency)
+			o.add("disputes", f.at, 1, f.amount, f.method, c.region, f.currency)
 		case "shipment.dispatched":
 			dispatched = true
+			o.shipped["time_to_ship"]++
 			o.add("shipments_dispatched", f.at, 1, 0, f.carrier, c.region, c.country)
 		case "shipment.delivered":
 			delivered = true
+			o.shipped["time_to_deliver"]++
 			o.add("deliveries", f.at, 1, 0, f.carrier, c.region, c.country, onTime(c, f, events[:i]))
 		}
 	}
@@ -222,9 +223,7 @@ func (o *oracle) order(c fact, events []fact) {
 
 func (o *oracle) creation(c fact) {
 	o.add("orders", c.at, 1, 0, c.region, c.country, c.channel, c.currency)
-	if c.amount >= 0 {
-		o.add("gmv", c.at, 1, c.amount, c.region, c.country, c.channel, c.currency)
-	}
+	o.add("gmv", c.at, 1, c.amount, c.region, c.country, c.channel, c.currency)
 	if c.customer != "" {
 		for _, key := range rowKeys("customers", c.at, []string{c.region, c.country}) {
 			if o.distinct[key] == nil {
