@@ -15,9 +15,12 @@ type Accumulator struct {
 	count  int                // of cells
 	open   []map[string]*shopper
 
-	cellRoom blocks[cell]
-	partRoom blocks[part]
-	spare    []*sketches
+	cellRoom    blocks[cell]
+	partRoom    blocks[part]
+	shopperRoom blocks[shopper]
+	spanRoom    blocks[span]
+	spare       []*sketches
+	drain       drain
 }
 
 // series is one combination of label values in a bundle.
@@ -29,6 +32,7 @@ type series struct {
 	last   *cell    // used last
 	first  *cell    // the others hang on cell.next
 	cells  int
+	alike  *series // while draining: the same series of another accumulator
 }
 
 type cellKey struct {
@@ -236,6 +240,8 @@ func (a *Accumulator) Reset() {
 	a.count = 0
 	a.cellRoom.reset()
 	a.partRoom.reset()
+	a.shopperRoom.reset()
+	a.spanRoom.reset()
 	if len(a.series) > keptSeries {
 		a.series = map[string]*series{}
 	}

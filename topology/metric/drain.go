@@ -21,30 +21,65 @@ func DrainAll(accs []*Accumulator, fn func(key string, cell *table.Cell) error) 
 	if len(accs) == 0 {
 		return nil
 	}
-	d := drain{set: accs[0].set, first: accs[0], rows: make([]windowRows, len(accs[0].set.bundles))}
+	d := &accs[0].drain
+	d.begin(accs[0])
 	d.gather(accs)
-	if err := d.emit(accs, fn); err != nil {
+	err := d.emit(accs, fn)
+	d.end()
+	if err != nil {
 		return err
 	}
-	d.releaseOwned()
 	for _, a := range accs {
 		a.Reset()
 	}
 	return nil
 }
 
-// drain rolls granules up into windows and writes them out.
+// drain rolls granules up into windows and writes them out. Its memory is used again at the next drain.
 type drain struct {
-	set   *Set
-	first *Accumulator // lends its memory
-	rows  []windowRows // by bundle
-	cells []*cell      // of one series, by start
-	owned []*sketches
-	cell  table.Cell
-	key   []byte
+	first    *Accumulator       // lends cells and sketches
+	rows     []windowRows       // by bundle
+	index    map[string]*series // of the first accumulator that has the series
+	order    []*series
+	cells    []*cell // of one series, by start
+	owned    []*sketches
+	open     []openRow
+	sessions []*table.Session
+	cell     table.Cell
+	key      []byte
 
 	starts []event.UnixMilli
 	spread []spreadCell
+}
+
+func (d *drain) begin(first *Accumulator) {
+	d.first = first
+	if d.rows == nil {
+		d.rows = make([]windowRows, len(first.set.bundles))
+		d.index = map[string]*series{}
+	}
+}
+
+// end gives back what was lent, and lets go of what the rows point to.
+func (d *drain) end() {
+	for _, m := range d.owned {
+		d.first.release(m)
+	}
+	d.owned = reuse(d.owned)
+	for _, s := range d.order {
+		for s != nil {
+			s, s.alike = s.alike, nil
+		}
+	}
+	d.order = reuse(d.order)
+	d.index = reuseMap(d.index)
+	for _, lists := range d.rows {
+		for i := range lists {
+			lists[i] = reuse(lists[i])
+		}
+	}
+	d.cells, d.spread, d.open = reuse(d.cells), reuse(d.spread), reuse(d.open)
+	clearCell(&d.cell)
 }
 
 // windowRows are the rows of one bundle, by window.
@@ -64,37 +99,24 @@ type spreadCell struct {
 
 // gather brings the cells of each series together, from all accumulators, and rolls them up.
 func (d *drain) gather(accs []*Accumulator) {
-	if len(accs) == 1 {
-		for _, s := range accs[0].used {
-			d.cells = d.cells[:0]
-			d.take(s)
-			d.rollUp(s)
-		}
-		return
-	}
-	n := 0
-	for _, a := range accs {
-		n = max(n, len(a.used))
-	}
-	index := make(map[string]int, n)
-	var alike [][]*series
 	for _, a := range accs {
 		for _, s := range a.used {
-			i, known := index[s.key]
-			if !known {
-				i = len(alike)
-				index[s.key] = i
-				alike = append(alike, nil)
+			if len(accs) > 1 {
+				if known := d.index[s.key]; known != nil {
+					s.alike, known.alike = known.alike, s
+					continue
+				}
+				d.index[s.key] = s
 			}
-			alike[i] = append(alike[i], s)
+			d.order = append(d.order, s)
 		}
 	}
-	for _, group := range alike {
+	for _, s := range d.order {
 		d.cells = d.cells[:0]
-		for _, s := range group {
-			d.take(s)
+		for same := s; same != nil; same = same.alike {
+			d.take(same)
 		}
-		d.rollUp(group[0])
+		d.rollUp(s)
 	}
 }
 
@@ -178,12 +200,6 @@ func (d *drain) add(sum, parts []part) {
 	}
 }
 
-func (d *drain) releaseOwned() {
-	for _, m := range d.owned {
-		d.first.release(m)
-	}
-}
-
 // emit writes the rows of every metric in the order of their keys: by name, window, start and labels.
 func (d *drain) emit(accs []*Accumulator, fn func(string, *table.Cell) error) error {
 	for _, lists := range d.rows {
@@ -196,7 +212,7 @@ func (d *drain) emit(accs []*Accumulator, fn func(string, *table.Cell) error) er
 			})
 		}
 	}
-	for _, o := range d.set.outputs {
+	for _, o := range d.first.set.outputs {
 		var err error
 		if o.window < 0 {
 			err = d.emitSessions(accs, o, fn)
@@ -274,34 +290,55 @@ func (d *drain) writeSlices(r *row, o output) {
 	}
 }
 
+// openRow is the spans of one shopper in one accumulator.
+type openRow struct {
+	text  string
+	spans []span
+}
+
 func (d *drain) emitSessions(accs []*Accumulator, o output, fn func(string, *table.Cell) error) error {
-	type open struct {
-		text    string
-		shopper *shopper
-	}
-	var all []open
+	d.open = d.open[:0]
 	for _, a := range accs {
 		for by, s := range a.open[o.bundle.index] {
-			all = append(all, open{string(appendLabel(nil, by)), s})
+			text := by
+			if !isPlain(by) {
+				text = string(appendLabel(nil, by))
+			}
+			d.open = append(d.open, openRow{text, s.spans})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b open) int { return strings.Compare(a.text, b.text) })
+	slices.SortFunc(d.open, func(a, b openRow) int { return strings.Compare(a.text, b.text) })
 	d.key = append(appendStart(append(d.key[:0], o.prefix...), Placeholder), '/')
 	at := len(d.key)
-	for len(all) > 0 {
-		text := all[0].text
-		sessions := all[0].shopper.sessions
-		for all = all[1:]; len(all) > 0 && all[0].text == text; all = all[1:] {
-			sessions = MergeSessions(sessions, all[0].shopper.sessions, o.metric.Session.Gap)
+	for rest := d.open; len(rest) > 0; {
+		text, n := rest[0].text, 0
+		for len(rest) > 0 && rest[0].text == text {
+			for _, s := range rest[0].spans {
+				n = d.session(n, s)
+			}
+			rest = rest[1:]
 		}
 		clearCell(&d.cell)
-		d.cell.Sessions = sessions
+		d.cell.Sessions = d.sessions[:n]
+		if n > 1 {
+			d.cell.Sessions = MergeSessions(nil, d.cell.Sessions, o.metric.Session.Gap)
+		}
 		d.key = append(d.key[:at], text...)
 		if err := fn(string(d.key), &d.cell); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// session writes a span as the nth session of a row and returns n + 1.
+func (d *drain) session(n int, s span) int {
+	if n == len(d.sessions) {
+		d.sessions = append(d.sessions, new(table.Session))
+	}
+	x := d.sessions[n]
+	x.StartMs, x.EndMs, x.Count, x.Labels = s.start, s.end, s.count, s.labels
+	return n + 1
 }
 
 func compareInts[T ~int64](a, b T) int {

@@ -203,10 +203,20 @@ func parseStart(text string) (event.UnixMilli, bool) {
 // plain tells which bytes of a label value stand for themselves.
 var plain = func() (is [256]bool) {
 	for c := range is {
-		is[c] = c > 0x20-1 && c < 0x7f && c != '/' && c != ',' && c != '%'
+		is[c] = c >= ' ' && c < 0x7f && c != '/' && c != ',' && c != '%'
 	}
 	return is
 }()
+
+// isPlain reports whether a value stands in a key as it is.
+func isPlain(value string) bool {
+	for i := range len(value) {
+		if !plain[value[i]] {
+			return false
+		}
+	}
+	return value != ""
+}
 
 func appendLabels(dst []byte, values []string) []byte {
 	for i, v := range values {

@@ -2,6 +2,7 @@ package metric
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"weir/topology/event"
@@ -15,8 +16,14 @@ import (
 // the gap, no further event can join it: CloseSessions takes it out, and SessionDelta tells what to add to the metric's ordinary
 // rows, in the windows in which the session ended.
 
-// shopper is the open sessions of one shopper since the last drain.
-type shopper struct{ sessions []*table.Session }
+// shopper is what one shopper did since the last drain, in spans that no pause longer than the gap divides. Spans may touch each
+// other: MergeSessions joins them when they are drained.
+type shopper struct{ spans []span }
+
+type span struct {
+	start, end, count int64
+	labels            []string // of the first event
+}
 
 func (a *Accumulator) addSession(b *bundle, f *Facts) {
 	m := b.metrics[0]
@@ -25,19 +32,38 @@ func (a *Accumulator) addSession(b *bundle, f *Facts) {
 		return // an event of nobody joins no session
 	}
 	at := int64(max(firstMoment, min(lastMoment, f.At)))
-	by = labelValue(by)
-	shoppers := a.open[b.index]
-	if shoppers == nil {
-		shoppers = map[string]*shopper{}
-		a.open[b.index] = shoppers
+	if len(by) > MaxLabelBytes {
+		by = labelValue(by)
 	}
-	one := []*table.Session{{StartMs: at, EndMs: at, Count: 1, Labels: a.seriesOf(b, f, nil).values}}
+	labels := a.seriesOf(b, f, nil).values
+	shoppers := a.open[b.index]
 	known := shoppers[by]
 	if known == nil {
-		shoppers[string([]byte(by))] = &shopper{one}
+		if shoppers == nil {
+			shoppers = map[string]*shopper{}
+			a.open[b.index] = shoppers
+		}
+		known = &a.shopperRoom.take(1)[0]
+		known.spans = a.spanRoom.take(1)[:0]
+		shoppers[strings.Clone(by)] = known // the row that the text came from goes back to its pool
+	}
+	known.add(at, labels, m.Session.Gap.Milliseconds())
+}
+
+func (p *shopper) add(at int64, labels []string, gap int64) {
+	for i := range p.spans {
+		s := &p.spans[i]
+		if at < s.start-gap || at > s.end+gap {
+			continue
+		}
+		if at < s.start || at == s.start && slices.Compare(labels, s.labels) < 0 {
+			s.start, s.labels = at, labels
+		}
+		s.end = max(s.end, at)
+		s.count++
 		return
 	}
-	known.sessions = MergeSessions(known.sessions, one, m.Session.Gap)
+	p.spans = append(p.spans, span{at, at, 1, labels})
 }
 
 // MergeSessions returns the sessions that both lists make together: two are one if they are at most gap apart. The merged session has

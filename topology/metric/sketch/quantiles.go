@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/DataDog/sketches-go/ddsketch"
 	"github.com/DataDog/sketches-go/ddsketch/mapping"
@@ -114,42 +115,56 @@ func (b *bins) append(dst []byte) []byte {
 // MergeQuantiles returns the distribution of the values of both. It writes over into's bytes where it can, and neither keeps
 // nor changes delta.
 func MergeQuantiles(into, delta []byte) ([]byte, error) {
-	values, a, err := decodeQuantiles(into)
-	if err != nil {
+	room := mergePool.Get().(*mergeRoom)
+	defer mergePool.Put(room)
+	a, b := &room.into, &room.delta
+	if err := a.decode(into); err != nil {
 		return nil, err
 	}
-	more, b, err := decodeQuantiles(delta)
-	if err != nil {
+	if err := b.decode(delta); err != nil {
 		return nil, err
 	}
-	if a == nil && b == nil {
-		return AppendQuantiles(into[:0], append(values, more...)), nil
+	if !a.binned && !b.binned {
+		a.values = append(a.values, b.values...)
+		return AppendQuantiles(into[:0], a.values), nil
 	}
-	if a == nil {
-		a = new(bins)
-		a.addAll(values)
+	for _, d := range [2]*distribution{a, b} {
+		if !d.binned {
+			d.addAll(d.values)
+		}
 	}
-	if b == nil {
-		b = new(bins)
-		b.addAll(more)
-	}
-	union := bins{zeros: a.zeros + b.zeros}
-	if union.negative, err = mergeBins(a.negative, b.negative); err != nil {
+	var err error
+	union := &room.union
+	union.zeros = a.zeros + b.zeros
+	if union.negative, err = mergeBins(union.negative[:0], a.negative, b.negative); err != nil {
 		return nil, err
 	}
-	if union.positive, err = mergeBins(a.positive, b.positive); err != nil {
+	if union.positive, err = mergeBins(union.positive[:0], a.positive, b.positive); err != nil {
 		return nil, err
 	}
 	return union.append(into[:0]), nil
 }
 
-func mergeBins(a, b []bin) ([]bin, error) {
-	union := make([]bin, 0, len(a)+len(b))
-	for len(a) > 0 || len(b) > 0 {
+// distribution is one of either form, taken apart.
+type distribution struct {
+	values []int64 // ascending, of the exact form
+	binned bool    // it is of the other form
+	bins
+}
+
+type mergeRoom struct {
+	into, delta distribution
+	union       bins
+}
+
+var mergePool = sync.Pool{New: func() any { return new(mergeRoom) }}
+
+func mergeBins(union, a, b []bin) ([]bin, error) {
+	for len(a) > 0 && len(b) > 0 {
 		switch {
-		case len(b) == 0 || len(a) > 0 && a[0].index < b[0].index:
+		case a[0].index < b[0].index:
 			union, a = append(union, a[0]), a[1:]
-		case len(a) == 0 || a[0].index > b[0].index:
+		case a[0].index > b[0].index:
 			union, b = append(union, b[0]), b[1:]
 		default:
 			count := a[0].count + b[0].count
@@ -159,44 +174,47 @@ func mergeBins(a, b []bin) ([]bin, error) {
 			union, a, b = append(union, bin{a[0].index, count}), a[1:], b[1:]
 		}
 	}
-	return union, nil
+	return append(append(union, a...), b...), nil
 }
 
 // maxCount bounds a count, so that sums of counts stay exact in a float64.
 const maxCount = 1 << 48
 
-// decodeQuantiles returns the values, ascending, of the exact form, or the bins of the other.
-func decodeQuantiles(b []byte) ([]int64, *bins, error) {
+// decode takes bytes apart, into the memory that d has.
+func (d *distribution) decode(b []byte) error {
+	d.values, d.binned = d.values[:0], false
+	d.zeros, d.negative, d.positive = 0, d.negative[:0], d.positive[:0]
 	if len(b) == 0 {
-		return nil, nil, nil
+		return nil
 	}
 	r := reader{rest: b[1:]}
 	switch b[0] {
 	case quantilesExact:
-		values := []int64{r.varint()}
+		d.values = append(d.values, r.varint())
 		for len(r.rest) > 0 && !r.bad {
-			last := values[len(values)-1]
+			last := d.values[len(d.values)-1]
 			gap := r.uvarint()
-			if gap > uint64(math.MaxInt64)-uint64(last) || len(values) == ExactQuantiles {
+			if gap > uint64(math.MaxInt64)-uint64(last) || len(d.values) == ExactQuantiles {
 				r.bad = true
 				break
 			}
-			values = append(values, last+int64(gap))
+			d.values = append(d.values, last+int64(gap))
 		}
 		if r.bad {
-			return nil, nil, errors.New("quantiles: the list of values is damaged")
+			return errors.New("quantiles: the list of values is damaged")
 		}
-		return values, nil, nil
+		return nil
 	case quantilesBins:
-		d := bins{zeros: r.uvarint()}
-		d.negative = r.bins()
-		d.positive = r.bins()
-		if r.bad || len(r.rest) > 0 || d.zeros > maxCount {
-			return nil, nil, errors.New("quantiles: the sketch is damaged")
+		d.binned = true
+		d.zeros = r.uvarint()
+		d.negative = r.bins(d.negative)
+		d.positive = r.bins(d.positive)
+		if r.bad || len(r.rest) > 0 || d.zeros > maxCount || d.zeros == 0 && len(d.negative) == 0 && len(d.positive) == 0 {
+			return errors.New("quantiles: the sketch is damaged")
 		}
-		return nil, &d, nil
+		return nil
 	}
-	return nil, nil, fmt.Errorf("quantiles: version %d is not known to this build: upgrade weir", b[0])
+	return fmt.Errorf("quantiles: version %d is not known to this build: upgrade weir", b[0])
 }
 
 // reader reads varints and remembers when they were damaged.
@@ -225,19 +243,19 @@ func (r *reader) varint() int64 {
 	return v
 }
 
-func (r *reader) bins() []bin {
+func (r *reader) bins(list []bin) []bin {
 	n := r.uvarint()
 	if n > maxIndex+1 {
 		r.bad = true
-		return nil
+		return list
 	}
-	list := make([]bin, 0, n)
+	list = slices.Grow(list, int(n))
 	index := uint64(0)
 	for i := range n {
 		gap, count := r.uvarint(), r.uvarint()
 		if index += gap; gap > maxIndex || index > maxIndex || i > 0 && gap == 0 || count == 0 || count > maxCount {
 			r.bad = true
-			return nil
+			return list
 		}
 		list = append(list, bin{int(index), count})
 	}
@@ -246,34 +264,32 @@ func (r *reader) bins() []bin {
 
 // QuantilesAt returns the values at the quantiles (0 … 1): of n values in order the ⌊q·(n−1)⌋th, exactly up to ExactQuantiles
 // values and within QuantileError beyond. It returns nil for an empty distribution.
-func QuantilesAt(distribution []byte, quantiles ...float64) ([]float64, error) {
-	values, b, err := decodeQuantiles(distribution)
-	if err != nil || values == nil && b == nil {
+func QuantilesAt(bytes []byte, quantiles ...float64) ([]float64, error) {
+	var d distribution
+	if err := d.decode(bytes); err != nil || len(bytes) == 0 {
 		return nil, err
 	}
 	at := make([]float64, len(quantiles))
-	if b == nil {
+	if !d.binned {
 		for i, q := range quantiles {
-			at[i] = float64(values[int(q*float64(len(values)-1))])
+			at[i] = float64(d.values[int(q*float64(len(d.values)-1))])
 		}
 		return at, nil
 	}
-	s := ddsketch.NewDDSketch(binOf, b.store(b.positive), b.store(b.negative))
-	if b.zeros > 0 {
-		if err := s.AddWithCount(0, float64(b.zeros)); err != nil {
+	s := ddsketch.NewDDSketch(binOf, storeOf(d.positive), storeOf(d.negative))
+	if d.zeros > 0 {
+		if err := s.AddWithCount(0, float64(d.zeros)); err != nil {
 			return nil, fmt.Errorf("quantiles: %w", err)
 		}
 	}
-	if s.IsEmpty() {
-		return nil, errors.New("quantiles: the sketch holds no value")
-	}
-	if at, err = s.GetValuesAtQuantiles(quantiles); err != nil {
+	at, err := s.GetValuesAtQuantiles(quantiles)
+	if err != nil {
 		return nil, fmt.Errorf("quantiles: %w", err)
 	}
 	return at, nil
 }
 
-func (*bins) store(list []bin) store.Store {
+func storeOf(list []bin) store.Store {
 	s := store.NewBufferedPaginatedStore()
 	for _, x := range list {
 		s.AddWithCount(x.index, float64(x.count))
