@@ -12,16 +12,11 @@ func suggestion(written string, known []string) string {
 		if name == "" {
 			continue
 		}
+		if endsIn(name, written) {
+			return "; did you mean " + name + "?"
+		}
 		if d := distance(strings.ToLower(written), strings.ToLower(name)); d < least {
 			best, least = name, d
-		}
-	}
-	if best == "" {
-		for _, name := range known {
-			if name != "" && written != "" && lastPart(name) == lastPart(written) {
-				best = name
-				break
-			}
 		}
 	}
 	if best == "" {
@@ -30,8 +25,14 @@ func suggestion(written string, known []string) string {
 	return "; did you mean " + best + "?"
 }
 
-// lastPart finds keys that were written at the wrong place: brokers for kafka.brokers.
-func lastPart(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
+// endsIn finds names that were written without what comes before: brokers for kafka.brokers, WEIR_BROKERS for
+// WEIR_KAFKA_BROKERS.
+func endsIn(name, written string) bool {
+	if short, ok := strings.CutPrefix(written, envPrefix); ok {
+		return short != "" && strings.HasSuffix(name, "_"+short)
+	}
+	return written != "" && strings.HasSuffix(name, "."+written[strings.LastIndexByte(written, '.')+1:])
+}
 
 // distance is Levenshtein's, with a swap of neighbours as one step.
 func distance(a, b string) int {

@@ -85,7 +85,7 @@ func (a *app) shopOptions(now time.Time) (o shop.Options, paced bool) {
 
 // sink takes events in the order of their time.
 type sink interface {
-	send(ctx context.Context, stream, orderID string, value []byte) error
+	send(stream, orderID string, value []byte) error
 	close() error
 }
 
@@ -117,7 +117,7 @@ func (g *generation) run(ctx context.Context) error {
 				return nil
 			}
 		}
-		if err := g.sink.send(ctx, r.Type.Stream(), r.OrderID, r.Value); err != nil {
+		if err := g.sink.send(r.Type.Stream(), r.OrderID, r.Value); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -173,7 +173,7 @@ func (a *app) newFileSink(name string) (*fileSink, error) {
 	return &fileSink{w: bufio.NewWriterSize(f, 1<<20), file: f, eager: a.Generate.Orders == 0}, nil
 }
 
-func (s *fileSink) send(_ context.Context, _, _ string, value []byte) error {
+func (s *fileSink) send(_, _ string, value []byte) error {
 	_, err := s.w.Write(value)
 	if err == nil {
 		err = s.w.WriteByte('\n')

@@ -18,7 +18,7 @@ const (
 	maxBuffered      = 50_000
 	maxBufferedBytes = 64 << 20
 	deliverWithin    = time.Minute
-	flushWithin      = 30 * time.Second
+	flushWithin      = 10 * time.Second
 	slabBytes        = 256 << 10
 )
 
@@ -29,6 +29,8 @@ type kafkaSink struct {
 	topics  map[string]string // stream → topic
 	acked   map[string]*atomic.Int64
 	failure atomic.Pointer[error]
+	ctx     context.Context // of what is under way: it outlives a stop by flushWithin
+	cancel  context.CancelFunc
 
 	slab    []byte
 	records []kgo.Record
@@ -61,6 +63,8 @@ func (a *app) newKafkaSinkTo(ctx context.Context, names []string) (*kafkaSink, e
 		return nil, err
 	}
 	s := &kafkaSink{app: a, client: cl, topics: a.StreamTopics(), acked: map[string]*atomic.Int64{}}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(flushWithin, s.cancel) })
 	for _, n := range names {
 		s.acked[n] = new(atomic.Int64)
 	}
@@ -68,7 +72,7 @@ func (a *app) newKafkaSinkTo(ctx context.Context, names []string) (*kafkaSink, e
 }
 
 // send copies key and value: the caller may use its buffer again.
-func (s *kafkaSink) send(ctx context.Context, stream, orderID string, value []byte) error {
+func (s *kafkaSink) send(stream, orderID string, value []byte) error {
 	need := len(orderID) + len(value)
 	if need > cap(s.slab)-len(s.slab) {
 		s.slab = make([]byte, 0, max(slabBytes, need))
@@ -76,18 +80,18 @@ func (s *kafkaSink) send(ctx context.Context, stream, orderID string, value []by
 	from := len(s.slab)
 	s.slab = append(append(s.slab, orderID...), value...)
 	middle := from + len(orderID)
-	return s.produce(ctx, s.topics[stream], s.slab[from:middle:middle], s.slab[middle:len(s.slab):len(s.slab)])
+	return s.produce(s.topics[stream], s.slab[from:middle:middle], s.slab[middle:len(s.slab):len(s.slab)])
 }
 
 // produce keeps key and value until they are acknowledged. It blocks while too much waits.
-func (s *kafkaSink) produce(ctx context.Context, topic string, key, value []byte) error {
+func (s *kafkaSink) produce(topic string, key, value []byte) error {
 	if len(s.records) == 0 {
 		s.records = make([]kgo.Record, 256)
 	}
 	r := &s.records[0]
 	s.records = s.records[1:]
 	r.Topic, r.Key, r.Value = topic, key, value
-	s.client.Produce(ctx, r, s.done)
+	s.client.Produce(s.ctx, r, s.done)
 	return s.failed()
 }
 
@@ -110,6 +114,7 @@ func (s *kafkaSink) failed() error {
 func (s *kafkaSink) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
 	defer cancel()
+	defer s.cancel()
 	defer s.client.Close()
 	if err := s.client.Flush(ctx); err != nil {
 		return fmt.Errorf("producing: %d events were not acknowledged within %v", s.client.BufferedProduceRecords(), flushWithin)

@@ -145,7 +145,7 @@ func (p *pace) wait(ctx context.Context, at event.UnixMilli) {
 
 // producer is where replayed events go.
 type producer interface {
-	produce(ctx context.Context, topic string, key, value []byte) error
+	produce(topic string, key, value []byte) error
 }
 
 // replaying reads, parses and sends; each of the three goes on while the others wait.
@@ -249,7 +249,7 @@ func (r *replaying) send(ctx context.Context, name string, number int64, line []
 				return nil
 			}
 			r.sent[topic]++
-			return r.to.produce(ctx, topic, []byte(r.event.OrderID), line)
+			return r.to.produce(topic, []byte(r.event.OrderID), line)
 		}
 		if cause == nil || isUnknownType(cause) {
 			cause = err

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -72,7 +71,7 @@ func topics(ctx context.Context, a *app, _ []string) error {
 		if t.UnderReplicated > 0 {
 			replicas += fmt.Sprintf(" (%d partitions short)", t.UnderReplicated)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%d\n", t.Name, t.Partitions, replicas, t.Cleanup, retention(t.Retention), t.Offsets)
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%d\n", t.Name, t.Partitions, replicas, t.Cleanup, retention(t), t.Offsets)
 	}
 	if err := w.Flush(); err != nil {
 		return err
@@ -83,14 +82,14 @@ func topics(ctx context.Context, a *app, _ []string) error {
 	return nil
 }
 
-func retention(d time.Duration) string {
+func retention(t client.TopicInfo) string {
 	switch {
-	case d < 0:
+	case t.Cleanup == string(client.Compact) || t.Retention < 0:
 		return "for ever"
-	case d == 0:
+	case t.Retention == 0:
 		return "-"
 	}
-	return configs.FormatDuration(d)
+	return configs.FormatDuration(t.Retention)
 }
 
 // topicJSON is a topic for programs.
