@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -80,6 +81,10 @@ func (u *usageError) Unwrap() error { return u.error }
 
 func isUnknownCommand(err error) bool { return strings.HasPrefix(err.Error(), "unknown command") }
 
+// sameSignal is the time within which a second signal is the first one again: timeout(1), for one, signals its child and
+// then its whole group.
+const sameSignal = 300 * time.Millisecond
+
 // signals returns a context that the first SIGINT or SIGTERM ends. The second one ends the process at once.
 func signals(stderr io.Writer) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -93,11 +98,17 @@ func signals(stderr io.Writer) (context.Context, func()) {
 		case <-ch:
 			cancel()
 		}
-		select {
-		case <-done:
-		case <-ch:
-			fmt.Fprintln(stderr, "weir: stopped at once; what was not committed is processed again at the next start")
-			os.Exit(exitInterrupted)
+		for first := time.Now(); ; {
+			select {
+			case <-done:
+				return
+			case <-ch:
+				if time.Since(first) < sameSignal {
+					continue
+				}
+				fmt.Fprintln(stderr, "weir: stopped at once")
+				os.Exit(exitInterrupted)
+			}
 		}
 	}()
 	return ctx, func() { signal.Stop(ch); close(done); cancel() }
