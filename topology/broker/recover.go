@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -86,11 +87,10 @@ func recoverFolder(dir string, log *slog.Logger) error {
 func scanLogs(dir string, topics topicsJSON) ([]*logScan, error) {
 	var group errgroup.Group
 	group.SetLimit(scansAtOnce)
-	var found []*logScan
+	var mu sync.Mutex
+	var scans []*logScan
 	known := map[string]bool{}
 	for _, t := range topics.Topics {
-		found = append(found, make([]*logScan, t.Partitions)...)
-		mine := found[len(found)-t.Partitions:]
 		for p := range t.Partitions {
 			known[filepath.Base(partitionDir(dir, t.Name, p))] = true
 			group.Go(func() error {
@@ -98,19 +98,17 @@ func scanLogs(dir string, topics topicsJSON) ([]*logScan, error) {
 				if err != nil {
 					return fmt.Errorf("topic %s, partition %d: %w", t.Name, p, err)
 				}
-				mine[p] = s
+				if s != nil {
+					mu.Lock()
+					scans = append(scans, s)
+					mu.Unlock()
+				}
 				return nil
 			})
 		}
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
-	}
-	var scans []*logScan
-	for _, s := range found {
-		if s != nil {
-			scans = append(scans, s)
-		}
 	}
 	return scans, removeStrays(dir, known)
 }
@@ -187,16 +185,17 @@ func recoverProducers(dir string, committing *commitIntent) (map[int64]bool, err
 	return known, replaceFile(path, out)
 }
 
-// fence gives a transactional producer the epoch with which it must begin anew. Of the one whose commit recovery
-// finished, a repeated request to commit is answered with success; of any other, with an error.
+// fence gives a transactional producer the epoch with which it must begin anew, so that a request to commit with its old
+// one is refused. Only the producer whose commit recovery finished is answered with success when it asks again. Where the
+// end of that commit is on record (the epoch has moved on), the producer may be in its next transaction already, and is
+// refused like the others: being told of a failure that was none only makes it begin again after what was committed.
 func fence(p *producerJSON, committing *commitIntent) {
-	commit := committing != nil && committing.Producer == p.PID && (p.Epoch == committing.Epoch || committing.Bumps && p.Epoch == committing.Epoch+1)
+	commit := committing != nil && committing.Producer == p.PID && committing.Epoch == p.Epoch
 	p.Commit = &commit
-	switch {
-	case commit && !committing.Bumps:
-	case commit:
-		p.Epoch = committing.Epoch + 1
-	case p.Epoch < math.MaxInt16-1:
+	if commit && !committing.Bumps {
+		return
+	}
+	if p.Epoch < math.MaxInt16-1 {
 		p.Epoch++
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"net"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -37,9 +39,15 @@ type tidier struct {
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
 
-	readers map[string]time.Time     // groups by when they last had members
+	readers map[string]*readers      // groups that count
 	tables  map[partition]tableState // since the last compaction
 	warned  map[string]time.Time     // topics by when their backlog was last reported
+}
+
+// readers is a group: when it last had members, and the topics that they read.
+type readers struct {
+	live   time.Time
+	topics map[string]bool
 }
 
 type partition struct {
@@ -50,7 +58,7 @@ type partition struct {
 func startTidier(cfg Config, cluster *kfake.Cluster, listens string) (*tidier, error) {
 	t := &tidier{
 		cfg: cfg, cluster: cluster, log: cfg.Logger,
-		readers: map[string]time.Time{}, tables: map[partition]tableState{}, warned: map[string]time.Time{},
+		readers: map[string]*readers{}, tables: map[partition]tableState{}, warned: map[string]time.Time{},
 	}
 	t.opts = []kgo.Opt{
 		kgo.SeedBrokers(listens),
@@ -202,23 +210,35 @@ func (t *tidier) unread(ctx context.Context) (kadm.Offsets, error) {
 		return nil, err
 	}
 	now := time.Now()
-	var members []string
+	var live, members []string
 	for _, g := range groups.Sorted() {
-		if _, known := t.readers[g.Group]; !known || g.State != "Empty" && g.State != "Dead" {
-			t.readers[g.Group] = now // one that is new to this process was live a moment ago, for all that is known
+		r := t.readers[g.Group]
+		if r == nil { // one that is new to this process was live a moment ago, for all that is known
+			r = &readers{live: now, topics: map[string]bool{}}
+			t.readers[g.Group] = r
+		}
+		if g.State != "Empty" && g.State != "Dead" {
+			r.live = now
 			members = append(members, g.Group)
 		}
-	}
-	var live []string
-	for g, last := range t.readers {
-		if _, ok := groups[g]; !ok || now.Sub(last) > groupMemory {
-			delete(t.readers, g)
-			continue
+		if now.Sub(r.live) <= groupMemory {
+			live = append(live, g.Group)
 		}
-		live = append(live, g)
 	}
+	maps.DeleteFunc(t.readers, func(g string, _ *readers) bool { _, ok := groups[g]; return !ok })
 	if len(live) == 0 {
 		return nil, nil
+	}
+	if len(members) > 0 {
+		described, err := t.adm.DescribeGroups(ctx, members...)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range described {
+			for topic := range g.AssignedPartitions() {
+				t.readers[g.Group].topics[topic] = true
+			}
+		}
 	}
 	unread := kadm.Offsets{}
 	lower := func(topic string, p int32, at int64) {
@@ -226,8 +246,10 @@ func (t *tidier) unread(ctx context.Context) (kadm.Offsets, error) {
 			unread.Add(kadm.Offset{Topic: topic, Partition: p, At: at, LeaderEpoch: -1})
 		}
 	}
-	committed := t.adm.FetchManyOffsets(ctx, live...)
-	for _, r := range committed {
+	for _, r := range t.adm.FetchManyOffsets(ctx, live...) {
+		if errors.Is(r.Err, kerr.GroupIDNotFound) {
+			continue // deleted meanwhile
+		}
 		if r.Err != nil {
 			return nil, fmt.Errorf("group %s: %w", r.Group, r.Err)
 		}
@@ -238,15 +260,9 @@ func (t *tidier) unread(ctx context.Context) (kadm.Offsets, error) {
 				}
 			}
 		}
-	}
-	described, err := t.adm.DescribeGroups(ctx, members...)
-	if err != nil {
-		return nil, err
-	}
-	for _, g := range described {
-		for topic := range g.AssignedPartitions() {
+		for topic := range t.readers[r.Group].topics {
 			for _, p := range t.cluster.PartitionInfos(topic) {
-				if o, ok := committed[g.Group].Fetched.Lookup(topic, p.Partition); !ok || o.At < 0 {
+				if o, ok := r.Fetched.Lookup(topic, p.Partition); !ok || o.At < 0 {
 					lower(topic, p.Partition, 0)
 				}
 			}
