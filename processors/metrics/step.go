@@ -125,7 +125,7 @@ func share(maxSeries int, partitions int32) int64 {
 // dropLate takes out of the delta for a row that is kept for all time the sessions and slices that come too late, and returns how many
 // contributions they held.
 func dropLate(set *metric.Set, m *metric.Metric, in *Input) (late int64) {
-	if in.Watermark == 0 {
+	if in.Watermark == 0 || len(in.Delta.Slices)+len(in.Delta.Sessions) == 0 {
 		return 0
 	}
 	if w := set.WindowOf(in.Key); w != nil && len(in.Delta.Slices) > 0 {

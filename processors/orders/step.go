@@ -206,7 +206,7 @@ func (k sortKey) before(e *table.Entry) bool {
 	return k.id < e.IdHash
 }
 
-// insert makes room for an entry at its place. Rows from a pool have used entries beyond their length: one of them is taken.
+// insert makes room for an entry at its place. Rows from a pool have empty entries beyond their length: one of them is taken.
 func insert(row *table.Order, k sortKey) *table.Entry {
 	n := len(row.Entries)
 	var e *table.Entry
@@ -229,14 +229,13 @@ func insert(row *table.Order, k sortKey) *table.Entry {
 	return e
 }
 
-// fill sets all of an entry but its sort key.
+// fill sets an entry, which is empty but for its sort key.
 func fill(e *table.Entry, in *Input, row *table.Order) {
 	ev := in.Event
 	e.AmountMinor, e.Currency = ev.AmountMinor, ev.Currency
 	if !ev.HasAmount && !isPayment(ev.Type) { // an order's entry has a currency if and only if it has a total
 		e.Currency = ""
 	}
-	e.Source, e.Reference, e.Country, e.Reason, e.ExpectedAtMs = "", "", "", "", 0
 	switch {
 	case isPayment(ev.Type):
 		e.Source, e.Reference, e.Country, e.Reason = ev.Method, ev.PaymentID, ev.Card.Country, ev.DeclineCode

@@ -195,6 +195,9 @@ func TestTheFirstExpectedDateOfAShipmentHolds(t *testing.T) {
 	other.ShipmentID = "s2"
 	s.send(other)
 	s.expect("expected of another shipment", s.row.Entries[4].ExpectedAtMs, int64(0))
+	last := shipped("e6", event.ShipmentDelivered, noon+5, 0)
+	s.step(&Input{Event: &last, Record: Record{Topic: "another carrier's", Offset: 9}})
+	s.expect("expected on another topic", s.row.Entries[5].ExpectedAtMs, int64(0))
 }
 
 func TestWhatCannotBeDeduplicatedIsNotApplied(t *testing.T) {
