@@ -24,12 +24,7 @@ func Run(t *testing.T, path string, s Schedule, start func(testing.TB, Setup) Ru
 	if f := flag.Lookup("rewrite"); f != nil && f.Value.String() == "true" && s.Name != plainName {
 		t.Skip("only the plain schedule writes scenarios anew")
 	}
-	p := &player{
-		setup:  Setup{Config: map[string]string{}, Schedule: s},
-		start:  start,
-		writer: writer{sent: map[string]sim.Record{}, count: map[string]int{}},
-		rng:    rand.New(rand.NewPCG(s.Seed, 0x7363656e)),
-	}
+	p := newPlayer(Setup{Config: map[string]string{}, Schedule: s}, start)
 	defer func() {
 		if p.runner == nil {
 			return
@@ -59,6 +54,15 @@ type player struct {
 	rng     *rand.Rand
 	ticks   int
 	reached event.UnixMilli
+}
+
+func newPlayer(setup Setup, start func(testing.TB, Setup) Runner) *player {
+	return &player{
+		setup:  setup,
+		start:  start,
+		writer: writer{sent: map[string]sim.Record{}, count: map[string]int{}},
+		rng:    rand.New(rand.NewPCG(setup.Schedule.Seed, 0x7363656e)),
+	}
 }
 
 // begin starts the Runner at the first command that needs one.
