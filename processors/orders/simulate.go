@@ -1,6 +1,7 @@
 package orders
 
 import (
+	"errors"
 	"fmt"
 
 	"weir/topology"
@@ -39,7 +40,8 @@ func (s *simulated) Process(p *sim.Partition, r *sim.Record) error {
 	if err == nil {
 		err = ev.CheckKey(r.Key)
 	}
-	if err == event.ErrIgnored {
+	if errors.Is(err, event.ErrIgnored) {
+		p.Count(CounterIgnored, 1)
 		return nil
 	}
 	if err != nil {
@@ -115,6 +117,7 @@ func (s *simulated) Timer(p *sim.Partition, key string, row []byte) error {
 	}
 	if n := Uncounted(&o); n > 0 {
 		p.Count(CounterWaiting, -n)
+		p.Count(CounterOrphaned, n)
 	}
 	p.Delete(key)
 	return nil
