@@ -82,7 +82,7 @@ func formatSources(sources []Source) string {
 	}
 	for i := range sources {
 		if sources[i].Mapping.isPlain() && sources[i].Mapping.Preset == "" {
-			sources[i].Mapping.Preset = canonical
+			sources[i].Mapping.Preset = Canonical
 		}
 	}
 	b, err := json.Marshal(sources)
@@ -92,7 +92,8 @@ func formatSources(sources []Source) string {
 	return string(b)
 }
 
-const canonical = "canonical"
+// Canonical is the name of the shape that needs no mapping.
+const Canonical = "canonical"
 
 // mapping is the shape in full. topic chooses among a preset's topics, which may differ.
 func (s Shape) mapping(topic string) (event.Mapping, error) {
@@ -164,14 +165,14 @@ func (s Shape) name() string {
 	case !s.isPlain():
 		return "own"
 	case s.Preset == "":
-		return canonical
+		return Canonical
 	}
 	return s.Preset
 }
 
 // presetSources are the topics of the preset. The canonical shape has its topics' names from the configuration.
 func (c *Config) presetSources() []Source {
-	if c.Preset == canonical {
+	if c.Preset == Canonical {
 		return []Source{{Topic: c.Topics.Orders}, {Topic: c.Topics.Payments}, {Topic: c.Topics.Shipments}}
 	}
 	byTopic, err := event.Preset(c.Preset)

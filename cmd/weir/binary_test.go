@@ -158,6 +158,7 @@ func TestErrorsNameCauseAndRemedy(t *testing.T) {
 		"serve, port in use":  {invocation{args: []string{"serve", "--listen", busy}}, 1, []string{busy, "in use", "--listen"}},
 		"up, port in use":     {invocation{args: []string{"up", "--listen", busy}}, 1, []string{busy, "in use", "--listen"}},
 		"up, Kafka's in use":  {invocation{args: []string{"up", "--listen", "127.0.0.1:0", "--kafka-listen", busy}}, 1, []string{busy, "in use"}},
+		"shop nobody reads":   {invocation{args: []string{"up", "--preset", "dotted", "--generate", "3"}}, 1, []string{"flag --generate", "canonical events", "sources"}},
 		"not our address":     {invocation{args: []string{"serve", "--listen", "192.0.2.1:8080"}}, 1, []string{"192.0.2.1:8080", "not an address of this machine"}},
 		"replay without file": {invocation{args: []string{"replay"}}, 2, []string{"at least one file", "--help"}},
 		"replay absent file":  {invocation{args: []string{"replay", "absent.ndjson"}}, 1, []string{"absent.ndjson", "nothing was sent"}},

@@ -302,7 +302,7 @@ func printTimeline(out io.Writer, timeline []api.Entry) error {
 	return w.Flush()
 }
 
-func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.999") }
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") }
 
 func instantText(before string, t *time.Time) string {
 	if t == nil {

@@ -241,7 +241,7 @@ func (r *replaying) send(ctx context.Context, name string, number int64, line []
 		err := in.Parser.ParseInto(&r.event, line, now)
 		if err == nil {
 			topic := in.Topic
-			if t, ok := r.streams[r.event.Type.Stream()]; ok && in.Shape == "canonical" && r.reads(t) {
+			if t, ok := r.streams[r.event.Type.Stream()]; ok && in.Shape == configs.Canonical && r.reads(t) {
 				topic = t
 			}
 			r.pace.wait(ctx, r.event.At)
@@ -254,7 +254,7 @@ func (r *replaying) send(ctx context.Context, name string, number int64, line []
 		if cause == nil || isUnknownType(cause) {
 			cause = err
 		}
-		if in.Shape == "canonical" && !isUnknownType(err) {
+		if in.Shape == configs.Canonical && !isUnknownType(err) {
 			break // the other canonical sources say the same
 		}
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"weir/cmd/weir/internal/shop"
+	"weir/configs"
 	"weir/topology/broker"
 	"weir/topology/client"
 )
@@ -29,6 +31,9 @@ groups, the dashboard with the HTTP API, and a shop that makes orders. Whatever 
 }
 
 func up(ctx context.Context, a *app, _ []string) error {
+	if err := a.closeShopUnlessRead(); err != nil {
+		return err
+	}
 	if a.isGiven("kafka.brokers") {
 		a.log.Warn("weir up brings a broker of its own: kafka.brokers is not used; weir process and weir serve use it", "from", a.Origin("kafka.brokers"))
 	}
@@ -64,6 +69,27 @@ func up(ctx context.Context, a *app, _ []string) error {
 	fmt.Fprintf(a.out, "weir is up\n  dashboard  http://%s\n  kafka      %s\n  data       %s\n  generator  %s\nstop it with Ctrl-C\n",
 		ln.Addr(), kafka.Addr(), a.DataDir, describeRate(a.Up.Generate))
 	return parts.wait(ctx)
+}
+
+// closeShopUnlessRead turns the generator off where its canonical events are not among the sources.
+func (a *app) closeShopUnlessRead() error {
+	inputs, err := a.Inputs()
+	if err != nil || a.Up.Generate == 0 {
+		return err
+	}
+	for _, topic := range a.StreamTopics() {
+		if slices.ContainsFunc(inputs, func(in configs.Input) bool { return in.Topic == topic && in.Shape == configs.Canonical }) {
+			continue
+		}
+		if a.isGiven("up.generate") {
+			return fmt.Errorf("%s: up.generate: the built-in shop makes canonical events, and topic %s is not among the sources in that shape; leave out preset and sources, or the generator",
+				a.Origin("up.generate"), topic)
+		}
+		a.log.Info("the built-in shop stays closed: its canonical events are not among the sources", "topic", topic)
+		a.Up.Generate = 0
+		return nil
+	}
+	return nil
 }
 
 func describeRate(rate float64) string {
