@@ -58,7 +58,7 @@ func TestKilledBrokerLosesNothingAcknowledgedAndKeepsTransactionsWhole(t *testin
 	if testing.Short() {
 		kills = 4
 	}
-	if n, err := strconv.Atoi(os.Getenv("WEIR_KILLS")); err == nil { // make crash
+	if n, err := strconv.Atoi(os.Getenv("WEIR_TEST_KILLS")); err == nil { // make crash
 		kills = n
 	}
 	dir := t.TempDir()
@@ -160,7 +160,7 @@ func processSession(ctx context.Context, addr string, commits *atomic.Int64) err
 	s, err := kgo.NewGroupTransactSession(
 		kgo.SeedBrokers(addr), kgo.TransactionalID("weir-orders-a"), kgo.ConsumerGroup("weir-orders"), kgo.ConsumeTopics("orders"),
 		kgo.InstanceID("a"), kgo.SessionTimeout(6*time.Second), kgo.HeartbeatInterval(200*time.Millisecond), kgo.TransactionTimeout(10*time.Second),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RetryTimeout(5*time.Second), kgo.MetadataMinAge(50*time.Millisecond), kgo.FetchMaxWait(50*time.Millisecond),
 	)
 	if err != nil {

@@ -20,7 +20,7 @@ func session(t *testing.T, addr, name string, opts ...kgo.Opt) *kgo.GroupTransac
 	s, err := kgo.NewGroupTransactSession(append([]kgo.Opt{
 		kgo.SeedBrokers(addr), kgo.TransactionalID("weir-orders-" + name), kgo.ConsumerGroup("weir-orders"), kgo.ConsumeTopics("orders"),
 		kgo.InstanceID(name), kgo.SessionTimeout(10 * time.Second), kgo.HeartbeatInterval(200 * time.Millisecond),
-		kgo.TransactionTimeout(15 * time.Second), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(),
+		kgo.TransactionTimeout(15 * time.Second), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 	}, opts...)...)
 	if err != nil {
