@@ -56,8 +56,8 @@ type shard struct {
 const (
 	CounterEvents      = "events"
 	CounterDuplicates  = "duplicates"
-	CounterWaiting     = "waiting" // events applied before their order was known, less those counted since
-	CounterIgnored     = "ignored" // records whose type the mapping passes over
+	CounterWaiting     = "waiting"  // events applied before their order was known, less those counted since
+	CounterIgnored     = "ignored"  // records whose type the mapping passes over
 	CounterOrphaned    = "orphaned" // events whose order had not come when their row expired
 	CounterExpired     = "expired"
 	CounterRefused     = "refused"

@@ -156,6 +156,7 @@ func (p *Partition) join(g *generation, now time.Time) error {
 // restore goes back to the committed marks.
 func (p *Partition) restore(now time.Time) {
 	m := p.committedMarks
+	p.markedAt, p.marked, p.markedIdle = time.Time{}, 0, false
 	p.watermark = event.UnixMilli(m.WatermarkMs)
 	p.counters = maps.Clone(m.Counters)
 	if p.counters == nil {
@@ -236,7 +237,9 @@ func (p *Partition) advance(now time.Time) {
 	case idle || !known:
 		return
 	}
-	at -= event.UnixMilli(p.rt.cfg.Disorder.Milliseconds())
+	if len(p.rt.spec.Sources) > 0 { // upstream marks allow for it already
+		at -= event.UnixMilli(p.rt.cfg.Disorder.Milliseconds())
+	}
 	if at > p.watermark {
 		p.watermark, p.dirty = at, true
 	}

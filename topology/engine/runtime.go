@@ -13,6 +13,7 @@ import (
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/storage"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/topology/client"
@@ -257,6 +258,7 @@ func (rt *Runtime) clientOptions() ([]kgo.Opt, error) {
 		return nil, err
 	}
 	return append(opts,
+		kgo.WithHooks(groupErrors{rt}),
 		kgo.ConsumerGroup(rt.name),
 		kgo.Balancers(kgo.RangeBalancer()), // assigns equal partition numbers of all topics together: goka needs co-partitioned claims
 		kgo.InstanceID(rt.cfg.Instance),
@@ -270,4 +272,20 @@ func (rt *Runtime) clientOptions() ([]kgo.Opt, error) {
 		kgo.MaxBufferedRecords(4*maxPendingRecords),
 		kgo.RecordPartitioner(byNumber{kgo.StickyKeyPartitioner(nil)}),
 	), nil
+}
+
+// groupErrors reports why the group cannot be joined: the client tries again by itself and would say nothing.
+type groupErrors struct{ rt *Runtime }
+
+func (h groupErrors) OnGroupManageError(err error) {
+	remedy := ""
+	switch {
+	case errors.Is(err, kerr.InvalidSessionTimeout):
+		remedy = "the brokers allow session timeouts from group.min.session.timeout.ms (6 s by default): raise session_timeout"
+	case errors.Is(err, kerr.FencedInstanceID):
+		remedy = "another process runs under the same instance name: give each its own --instance"
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		remedy = "grant this user READ on the group"
+	}
+	h.rt.log.Warn("the group cannot be joined; trying again", "error", err, "remedy", remedy)
 }

@@ -40,8 +40,8 @@ const markEvery = time.Second
 
 // markDue reports whether the watermark should be sent downstream now.
 func (p *Partition) markDue(now time.Time) bool {
-	if len(p.rt.spec.MarkTopics) == 0 || p.watermark == 0 || (p.watermark == p.marked && p.idle == p.markedIdle) {
-		return false
+	if len(p.rt.spec.MarkTopics) == 0 || p.watermark == p.marked && p.idle == p.markedIdle {
+		return false // a partition that never had a record says so too, once it is idle: it must not hold the others back
 	}
 	return p.idle != p.markedIdle || now.Sub(p.markedAt) >= markEvery
 }
@@ -63,7 +63,7 @@ func (g *generation) sendMarks(tx *Tx, now time.Time) error {
 				tx.EmitTo(topic, to, key, value)
 			}
 		}
-		p.markedAt, p.marked, p.markedIdle = now, p.watermark, p.idle
+		p.markedAt, p.marked, p.markedIdle = now, p.watermark, p.idle // taken back by restore if the transaction is aborted
 	}
 	return nil
 }

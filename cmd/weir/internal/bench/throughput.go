@@ -98,8 +98,8 @@ func (t *Throughput) follow(ctx context.Context, adm *kadm.Client, c *child, pre
 		if err := c.check(); err != nil {
 			return err
 		}
-		orders, ordersLag, err1 := progress(ctx, adm, prefix+"weir-orders")
-		_, metricsLag, err2 := progress(ctx, adm, prefix+"weir-metrics")
+		orders, ordersLag, err1 := Progress(ctx, adm, prefix+"weir-orders")
+		_, metricsLag, err2 := Progress(ctx, adm, prefix+"weir-metrics")
 		if err1 == nil && err2 == nil {
 			if orders > 0 && first.IsZero() {
 				first = time.Now()
@@ -127,8 +127,8 @@ func (t *Throughput) follow(ctx context.Context, adm *kadm.Client, c *child, pre
 	}
 }
 
-// progress is how many input records a group has committed and how many are left.
-func progress(ctx context.Context, adm *kadm.Client, group string) (done, left int64, err error) {
+// Progress is how many input records a group has committed and how many are left.
+func Progress(ctx context.Context, adm *kadm.Client, group string) (done, left int64, err error) {
 	offsets, err := adm.FetchOffsets(ctx, group)
 	if err != nil {
 		return 0, 0, err
