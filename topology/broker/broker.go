@@ -101,6 +101,7 @@ func Start(cfg Config) (_ *Broker, err error) {
 		kfake.NumBrokers(1),
 		kfake.DefaultNumPartitions(cfg.Partitions),
 		kfake.WithLogger(logger{cfg.Logger}),
+		kfake.GroupMinSessionTimeout(time.Second),
 		kfake.ClusterID(newClusterID()), // a folder's own id wins
 		kfake.BrokerConfigs(map[string]string{
 			"log.retention.ms":    strconv.FormatInt(cfg.Retention.Milliseconds(), 10),

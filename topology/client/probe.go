@@ -9,7 +9,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // ClusterInfo is what a cluster says about itself.
@@ -75,7 +74,7 @@ func Probe(ctx context.Context, cfg Config) (ClusterInfo, error) {
 			// The seed answered but a broker it advertises does not: the advertised address is what must be mended.
 			return info, advertised(cfg, meta, api.NodeID, api.Err)
 		}
-		info.Version = api.VersionGuess(kversion.SkipKeys(kmsg.ControlledShutdown.Int16()))
+		info.Version = api.VersionGuess()
 		for _, need := range requirements {
 			if got, ok := api.KeyMaxVersion(need.key.Int16()); !ok || got < need.version {
 				return info, &Error{
