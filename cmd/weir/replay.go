@@ -163,7 +163,10 @@ type replaying struct {
 	shown   []string // the first refusals
 }
 
-const maxShown = 10
+const (
+	maxShown  = 10
+	showEvery = 512 // lines between looks at the clock of the progress bar
+)
 
 func newReplaying(inputs []configs.Input, streams map[string]string, to producer, p *pace) *replaying {
 	return &replaying{inputs: inputs, streams: streams, to: to, pace: p, sent: map[string]int64{}, began: time.Now()}
@@ -202,11 +205,10 @@ func (r *replaying) one(ctx context.Context, stdin io.Reader, name string, bar p
 		return readBlocks(reading, &countingReader{src, bar.add}, blocks)
 	})
 	for b := range blocks {
-		if err = r.block(ctx, name, b); err != nil || ctx.Err() != nil {
+		if err = r.block(ctx, name, b, bar); err != nil || ctx.Err() != nil {
 			stop()
 			break
 		}
-		bar.events(r.all())
 	}
 	for range blocks { // let the reader end
 	}
@@ -217,7 +219,7 @@ func (r *replaying) one(ctx context.Context, stdin io.Reader, name string, bar p
 }
 
 // block sends a block's lines.
-func (r *replaying) block(ctx context.Context, name string, b block) error {
+func (r *replaying) block(ctx context.Context, name string, b block, bar progress) error {
 	number := b.line
 	for line := range b.lines() {
 		if len(line) > 0 {
@@ -225,7 +227,9 @@ func (r *replaying) block(ctx context.Context, name string, b block) error {
 				return err
 			}
 		}
-		number++
+		if number++; number%showEvery == 0 || r.pace.factor > 0 {
+			bar.events(r.all())
+		}
 	}
 	if b.overlong {
 		r.refuse(name, number, &event.Malformed{Reason: event.ReasonTooLarge, Detail: fmt.Sprintf("the line has more than %d bytes", maxLine)})
