@@ -83,7 +83,7 @@ func Step(set *metric.Set, row *table.Cell, isNew bool, in *Input, out *Output) 
 	}
 	if expiry, fixed := set.Expiry(in.Key); fixed && in.Watermark >= expiry {
 		out.Outcome, out.Unchanged = Expired, true
-		if m.Session == nil {
+		if after, ok := set.LateAfter(in.Key); ok && m.Session == nil && in.Watermark > after { // within the grace only its rows are gone
 			out.Outcome, out.Late = Late, lateCount(in.Delta)
 		}
 		return nil
