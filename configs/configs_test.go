@@ -11,6 +11,7 @@ import (
 
 	"weir/topology"
 	"weir/topology/client"
+	"weir/topology/metric"
 )
 
 // file writes a configuration file and returns its name.
@@ -275,5 +276,27 @@ func TestTopicsThatMeetAreCoPartitioned(t *testing.T) {
 	}
 	if specs[0].Retention != 7*day || specs[0].Cleanup != client.Delete {
 		t.Errorf("source: %+v", specs[0])
+	}
+}
+
+func TestEmbeddedMetricsCompileAndAFileReplacesThem(t *testing.T) {
+	for _, name := range []string{MetricsDefault, MetricsReference} {
+		data, err := EmbeddedMetrics(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := metric.Load(name, data); err != nil {
+			t.Error(err)
+		}
+	}
+	if name, _, err := load(t, Sourced{}).MetricsFile(); err != nil || name != "built-in "+MetricsDefault {
+		t.Errorf("%s, %v", name, err)
+	}
+	own := file(t, "metrics: []\n")
+	if name, data, err := load(t, Sourced{Flags: map[string]string{"metrics.file": own}}).MetricsFile(); err != nil || name != own || string(data) != "metrics: []\n" {
+		t.Errorf("%s %q, %v", name, data, err)
+	}
+	if _, _, err := load(t, Sourced{Flags: map[string]string{"metrics.file": "absent.yaml"}}).MetricsFile(); err == nil || !strings.Contains(err.Error(), "absent.yaml") {
+		t.Errorf("got %v", err)
 	}
 }
