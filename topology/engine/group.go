@@ -424,7 +424,7 @@ func (g *generation) handOut(fetches kgo.Fetches, n int) error {
 			}
 			m := &slab[i]
 			i++
-			*m = sarama.ConsumerMessage{Key: r.Key, Value: r.Value, Topic: f.Topic, Partition: f.Partition, Offset: r.Offset, Timestamp: r.Timestamp}
+			*m = sarama.ConsumerMessage{Key: r.Key, Value: r.Value, Topic: f.Topic, Partition: f.Partition, Offset: r.Offset, Timestamp: r.Timestamp, Headers: headersOf(r)}
 			select {
 			case c.records <- m:
 			case failed = <-g.failed:
@@ -433,6 +433,18 @@ func (g *generation) handOut(fetches kgo.Fetches, n int) error {
 		}
 	})
 	return failed
+}
+
+// headersOf are the record's headers: a dead letter keeps them.
+func headersOf(r *kgo.Record) []*sarama.RecordHeader {
+	if len(r.Headers) == 0 {
+		return nil
+	}
+	headers := make([]*sarama.RecordHeader, len(r.Headers))
+	for i, h := range r.Headers {
+		headers[i] = &sarama.RecordHeader{Key: []byte(h.Key), Value: h.Value}
+	}
+	return headers
 }
 
 // due says whether to commit now. A live stream commits every CommitInterval, and at once after a quiet spell; a backlog (more

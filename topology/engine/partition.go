@@ -39,7 +39,8 @@ type Partition struct {
 	counters  map[string]int64
 	dirty     bool // sources or counters differ from the committed marks row
 	idle      bool
-	misplaced int64 // records since the last barrier whose key belongs elsewhere
+	wokeAt    time.Time // wall time since when not all sources are idle
+	misplaced int64     // records since the last barrier whose key belongs elsewhere
 
 	committedMarks *table.Marks
 	markedAt       time.Time // when the watermark was last sent downstream
@@ -133,6 +134,7 @@ var errNoTable = fmt.Errorf("this group keeps no table")
 
 // join begins a generation: event time and counts continue from the committed marks row.
 func (p *Partition) join(g *generation, now time.Time) error {
+	p.idle, p.wokeAt = false, now
 	p.sources = p.sources[:0]
 	for _, topic := range p.rt.spec.Sources {
 		p.sources = append(p.sources, source{name: topic, partition: p.num, seenAt: now, claim: g.claims[topicPartition{topic, p.num}]})
@@ -204,22 +206,20 @@ func (p *Partition) advance(now time.Time) {
 	if len(p.sources) == 0 {
 		return
 	}
-	least, greatest := event.UnixMilli(1<<62), event.UnixMilli(0)
-	known, idle := true, true
-	last := time.Time{}
+	idle, last := p.quiet(now)
+	if p.idle && !idle {
+		p.wokeAt = now
+	}
+	// When records come again after all was quiet, those of the other sources may be on their way: a replayed file fills one topic a
+	// moment before the next. Their silence until now says nothing about that.
+	patient := now.Sub(p.wokeAt) < p.rt.cfg.Idle
+	least, greatest, known := event.UnixMilli(1<<62), event.UnixMilli(0), true
 	for i := range p.sources {
 		s := &p.sources[i]
-		if s.claim != nil {
-			s.idle = s.claim.caughtUp() && now.Sub(s.claim.lastAt) >= p.rt.cfg.Idle
-			if s.claim.lastAt.After(last) {
-				last = s.claim.lastAt
-			}
-		}
 		greatest = max(greatest, s.at)
-		if s.idle {
+		if s.idle && !patient {
 			continue
 		}
-		idle = false
 		if s.at == 0 {
 			known = false
 		}
@@ -243,6 +243,22 @@ func (p *Partition) advance(now time.Time) {
 	if at > p.watermark {
 		p.watermark, p.dirty = at, true
 	}
+}
+
+// quiet reports whether every source is idle, and when the last record came.
+func (p *Partition) quiet(now time.Time) (idle bool, last time.Time) {
+	idle = true
+	for i := range p.sources {
+		s := &p.sources[i]
+		if s.claim != nil {
+			s.idle = s.claim.caughtUp() && now.Sub(s.claim.lastAt) >= p.rt.cfg.Idle
+			if s.claim.lastAt.After(last) {
+				last = s.claim.lastAt
+			}
+		}
+		idle = idle && s.idle
+	}
+	return idle, last
 }
 
 // idleStep is how often an idle partition's event time moves: each move costs a transaction.
