@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,19 +19,28 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-const childEnv = "WEIR_TEST_BROKER_CHILD" // folder|listen: the test binary is the broker that a test kills
+const childEnv = "WEIR_TEST_BROKER_CHILD" // JSON of childConfig: the test binary is a broker of its own process
+
+type childConfig struct {
+	DataDir, Listen              string
+	RetentionBytes, SegmentBytes int64
+	TidyEvery                    time.Duration
+}
 
 func TestMain(m *testing.M) {
 	if child := os.Getenv(childEnv); child != "" {
-		dir, addr, _ := strings.Cut(child, "|")
-		b, err := Start(Config{Listen: addr, DataDir: dir, SegmentBytes: 64 << 10, TidyEvery: 100 * time.Millisecond,
-			Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+		var c childConfig
+		err := json.Unmarshal([]byte(child), &c)
+		if err == nil {
+			var b *Broker
+			if b, err = Start(Config{Listen: c.Listen, DataDir: c.DataDir, RetentionBytes: c.RetentionBytes, SegmentBytes: c.SegmentBytes,
+				TidyEvery: c.TidyEvery, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))}); err == nil {
+				fmt.Println(b.Addr())
+				select {}
+			}
 		}
-		fmt.Println(b.Addr())
-		select {}
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
@@ -53,7 +63,7 @@ func start(t *testing.T, cfg Config) *Broker {
 	return b
 }
 
-func client(t *testing.T, addr string, opts ...kgo.Opt) *kgo.Client {
+func client(t testing.TB, addr string, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(addr), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond })}, opts...)...)
 	if err != nil {
@@ -63,7 +73,7 @@ func client(t *testing.T, addr string, opts ...kgo.Opt) *kgo.Client {
 	return cl
 }
 
-func soon(t *testing.T) context.Context {
+func soon(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
@@ -79,7 +89,7 @@ func must[T any](v T, err error) func(*testing.T) T {
 	}
 }
 
-func create(t *testing.T, cl *kgo.Client, topic string, partitions int32, configs map[string]*string) {
+func create(t testing.TB, cl *kgo.Client, topic string, partitions int32, configs map[string]*string) {
 	t.Helper()
 	if _, err := kadm.NewClient(cl).CreateTopic(soon(t), partitions, 1, configs, topic); err != nil {
 		t.Fatal(err)

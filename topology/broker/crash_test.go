@@ -3,6 +3,7 @@ package broker
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -24,10 +25,14 @@ type child struct {
 	addr string
 }
 
-func startChild(t *testing.T, dir, listen string) *child {
+func startChild(t testing.TB, c childConfig) *child {
 	t.Helper()
+	env, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+dir+"|"+listen)
+	cmd.Env = append(os.Environ(), childEnv+"="+string(env))
 	cmd.Stderr = t.Output()
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -36,14 +41,14 @@ func startChild(t *testing.T, dir, listen string) *child {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &child{cmd: cmd}
-	t.Cleanup(c.kill)
+	started := &child{cmd: cmd}
+	t.Cleanup(started.kill)
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		t.Fatalf("the broker did not start: %v", err)
 	}
-	c.addr = line[:len(line)-1]
-	return c
+	started.addr = line[:len(line)-1]
+	return started
 }
 
 func (c *child) kill() {
@@ -61,8 +66,9 @@ func TestKilledBrokerLosesNothingAcknowledgedAndKeepsTransactionsWhole(t *testin
 	if n, err := strconv.Atoi(os.Getenv("WEIR_TEST_KILLS")); err == nil { // make crash
 		kills = n
 	}
-	dir := t.TempDir()
-	b := startChild(t, dir, "127.0.0.1:0")
+	cfg := childConfig{DataDir: t.TempDir(), Listen: "127.0.0.1:0", SegmentBytes: 64 << 10, TidyEvery: 100 * time.Millisecond}
+	b := startChild(t, cfg)
+	cfg.Listen = b.addr
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute+time.Duration(kills)*10*time.Second)
 	defer cancel()
 	const partitions = 4
@@ -108,7 +114,7 @@ func TestKilledBrokerLosesNothingAcknowledgedAndKeepsTransactionsWhole(t *testin
 		waitFor(t, ctx, "more commits", func() bool { return commits.Load() > after })
 		time.Sleep(time.Duration(rnd.IntN(20_000)) * time.Microsecond) // anywhere in a transaction
 		b.kill()
-		b = startChild(t, dir, b.addr)
+		b = startChild(t, cfg)
 	}
 	close(stop)
 	shop.Wait()
@@ -121,7 +127,7 @@ func TestKilledBrokerLosesNothingAcknowledgedAndKeepsTransactionsWhole(t *testin
 	enough()
 	processor.Wait()
 	b.kill()
-	b = startChild(t, dir, b.addr)
+	b = startChild(t, cfg)
 
 	orders, deltas := readAll(t, b.addr, "orders"), readAll(t, b.addr, "deltas")
 	rows := table(t, b.addr, "rows")

@@ -39,7 +39,7 @@ const Env = "WEIR_KAFKA"
 const startTimeout = 3 * time.Minute // with Kafka's jars still to be fetched
 
 // errMissing is that a program is not installed.
-var errMissing = errors.New("Apache Kafka cannot be started here")
+var errMissing = errors.New("no Apache Kafka can be started here")
 
 // started is the broker of this process. The pipe must stay reachable: Kafka ends when it is closed.
 var started = sync.OnceValues(func() (string, error) { return launch() })
