@@ -40,6 +40,7 @@ type Config struct {
 	Generate Generate `yaml:"generate"`
 	Replay   Replay   `yaml:"replay"`
 	Inspect  Inspect  `yaml:"inspect"`
+	Bench    Bench    `yaml:"bench"`
 	Output   Output   `yaml:"output"`
 	Log      Log      `yaml:"log"`
 }
@@ -81,7 +82,8 @@ type Serve struct {
 
 // Process are settings of a process that runs groups and nothing else.
 type Process struct {
-	Listen string `yaml:"listen"` // /metrics and /healthz; "": none
+	Listen    string `yaml:"listen"` // /metrics and /healthz; "": none
+	StockGoka bool   `yaml:"stock_goka"`
 }
 
 // Up are settings of the whole in one process.
@@ -114,6 +116,15 @@ type Replay struct {
 type Inspect struct {
 	Server string `yaml:"server"`
 	From   string `yaml:"from"` // auto, server or kafka
+}
+
+// Bench are settings of measuring.
+type Bench struct {
+	Orders  int           `yaml:"orders"`
+	Runs    int           `yaml:"runs"`
+	Rate    int           `yaml:"rate"` // events a second
+	Warm    time.Duration `yaml:"warm"`
+	Measure time.Duration `yaml:"measure"`
 }
 
 // Output is how commands print what they found.

@@ -105,6 +105,13 @@ var keys = []Key{
 	{Path: "inspect.from", Flag: "from", On: []string{"inspect"}, Help: "where to look (auto: kafka where --brokers is given, else server)", OneOf: []string{"auto", "server", "kafka"}},
 	{Path: "output.format", Flag: "format", On: []string{"topics", "topology", "inspect", "config"}, Help: "how to print", OneOf: []string{"text", "json", "mermaid"}},
 
+	{Path: "bench.orders", Flag: "orders", On: []string{"bench"}, Help: "orders of the reference workload, three events each"},
+	{Path: "bench.runs", Flag: "runs", On: []string{"bench"}, Help: "runs of the backlog (0: none)"},
+	{Path: "bench.rate", Flag: "rate", On: []string{"bench"}, Help: "events a second of the paced part (0: leave it out)"},
+	{Path: "bench.warm", Flag: "warm", On: []string{"bench"}, Help: "time at the start of the paced part that is not measured"},
+	{Path: "bench.measure", Flag: "measure", On: []string{"bench"}, Help: "measured time of the paced part"},
+	{Path: "process.stock_goka", Flag: "stock-goka", On: []string{"process", "bench"}, Help: "run the groups on unmodified goka, which loses and doubles events at a crash: for comparing only"},
+
 	{Path: "log.level", Flag: "log-level", On: onAll, Help: "least level to log", OneOf: []string{"debug", "info", "warn", "error"}},
 	{Path: "log.format", Flag: "log-format", On: onAll, Help: "text or JSON lines (auto: text)", OneOf: []string{"auto", "text", "json"}},
 }

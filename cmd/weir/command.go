@@ -46,7 +46,9 @@ func command(sys system, c *cobra.Command, run func(ctx context.Context, a *app,
 	}
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		in := configs.Sourced{Environ: sys.environ, Flags: map[string]string{}}
-		in.File, _ = cmd.Flags().GetString(configFlag) // the root command has it
+		if f := cmd.Flags().Lookup(configFlag); f.Value.Type() == "string" { // the root command's; bench has another
+			in.File = f.Value.String()
+		}
 		for _, f := range flags {
 			if f.given {
 				in.Flags[f.key.Path] = f.text

@@ -150,5 +150,5 @@ Every flag is also a key of the configuration file and an environment variable: 
 
 // commands make the subcommands, in the order of help.
 var commands = []func(system) *cobra.Command{
-	newUp, newProcess, newServe, newGenerate, newReplay, newTopics, newTopology, newInspect, newConfig, newVersion,
+	newUp, newProcess, newServe, newGenerate, newReplay, newTopics, newTopology, newInspect, newBench, newConfig, newVersion,
 }

@@ -15,7 +15,7 @@ func runProcessors(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	return pipeline.Run(ctx, runtimes)
+	return pipeline.Run(ctx, &a.Config, runtimes)
 }
 
 // runServer runs the view server on ln until ctx ends. It closes ln.

@@ -206,7 +206,7 @@ func (s *sheet) differences(t *testing.T, r *running, rangeOf string) (diffs []s
 			for key, f := range s.figures[id] {
 				want := total{fmt.Sprint(f.count), f.count}
 				if metric == "gmv" || metric == "revenue" {
-					minor := new(big.Rat).Mul(f.money, big.NewRat(100, 1)) // every currency of these files has two decimals
+					minor := new(big.Rat).Mul(f.money, big.NewRat(minorUnits(by, key), 1))
 					if !minor.IsInt() {
 						t.Fatalf("%s %s: %v is no whole number of minor units", id, key, f.money)
 					}
@@ -224,6 +224,17 @@ func (s *sheet) differences(t *testing.T, r *running, rangeOf string) (diffs []s
 		}
 	}
 	return diffs
+}
+
+// minorUnits is how many minor units one unit of the figure's currency has.
+func minorUnits(by []string, key string) int64 {
+	switch strings.Split(key, "|")[slices.Index(by, "currency")] {
+	case "JPY":
+		return 1
+	case "KWD":
+		return 1000
+	}
+	return 100
 }
 
 // agrees waits until the view server shows what the tables hold, and wants its totals to be those of the sheet.
@@ -251,7 +262,7 @@ func (s *sheet) summary() string {
 	for _, id := range []string{"orders by ", "gmv by currency", "revenue by currency", "shipments_dispatched by ", "deliveries by ", "funnel by stage"} {
 		for _, key := range slices.Sorted(maps.Keys(s.figures[id])) {
 			f := s.figures[id][key]
-			text := fmt.Sprintf("%s%s %d", id, key, f.count)
+			text := strings.TrimSpace(fmt.Sprintf("%s %s %d", id, key, f.count))
 			if f.money.Sign() != 0 {
 				text = fmt.Sprintf("%s %s %s (%d)", id, key, f.money.FloatString(2), f.count)
 			}

@@ -14,6 +14,9 @@
 //	timer.go          the deadline index and its firing
 //	store.go          storage.Storage: overlay of uncommitted rows over LevelDB
 //	level.go          LevelDB: layout, options, identity, repair by wiping
+//	align.go          source topics of a partition kept close in event time
+//	filter.go         which keys LevelDB does not have
+//	stock.go          the same group on unmodified goka, for comparing
 //	cache.go          committed rows kept in memory
 //	producer.go       goka.Producer that writes into the open transaction
 //	tableconsumer.go  sarama.Consumer that recovers tables through commit markers

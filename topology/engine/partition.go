@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -114,7 +115,7 @@ func (p *Partition) Count(name string, n int64) {
 // Get reads any row of the partition; nil if there is none. The bytes must not be changed.
 func (p *Partition) Get(key string) ([]byte, error) {
 	if p.store == nil {
-		return nil, errNoTable
+		return nil, p.noTable()
 	}
 	return p.store.Get(key)
 }
@@ -122,7 +123,7 @@ func (p *Partition) Get(key string) ([]byte, error) {
 // Set writes any row of the partition. The engine keeps value.
 func (p *Partition) Set(key string, value []byte) error {
 	if p.store == nil {
-		return errNoTable
+		return p.noTable()
 	}
 	return p.store.Set(key, value)
 }
@@ -130,7 +131,12 @@ func (p *Partition) Set(key string, value []byte) error {
 // Delete removes any row of the partition; its changelog gets a tombstone.
 func (p *Partition) Delete(key string) error { return p.Set(key, nil) }
 
-var errNoTable = fmt.Errorf("this group keeps no table")
+func (p *Partition) noTable() error {
+	if p.rt.stock {
+		return nil // unmodified goka reaches one row at a time: rows beside it are done without
+	}
+	return errors.New("this group keeps no table")
+}
 
 // join begins a generation: event time and counts continue from the committed marks row.
 func (p *Partition) join(g *generation, now time.Time) error {

@@ -129,7 +129,7 @@ type Runtime struct {
 	parts map[int32]*Partition
 
 	session session // of the running Consume; written by the loop, read by callbacks it started
-	stock   bool
+	stock   bool    // see stock.go
 }
 
 // New builds a Runtime. build gets it early so that callbacks can ask for their Partition.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -39,16 +40,33 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func startChild(name, binary, listen string, args ...string) (*child, error) {
+// startChild starts weir on the source topics of prefix.
+func startChild(name, binary, prefix, listen string, args ...string) (*child, error) {
 	c := &child{name: name, log: new(tail), done: make(chan error, 1), listen: listen}
 	c.cmd = exec.Command(binary, args...)
 	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
-	c.cmd.Env = append(os.Environ(), "WEIR_CONFIG=")
+	sources, err := json.Marshal(sourcesOf(prefix))
+	if err != nil {
+		return nil, err
+	}
+	c.cmd.Env = append(os.Environ(), "WEIR_SOURCES="+string(sources))
 	if err := c.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
 	go func() { c.done <- c.cmd.Wait() }()
 	return c, nil
+}
+
+type source struct {
+	Topic   string `json:"topic"`
+	Mapping string `json:"mapping"`
+}
+
+func sourcesOf(prefix string) (out []source) {
+	for _, topic := range topicsOf(prefix) {
+		out = append(out, source{topic, "w"})
+	}
+	return out
 }
 
 // check tells whether the child died.

@@ -96,7 +96,7 @@ func RunLatency(ctx context.Context, o Options, metric string) (l Latency, err e
 		if err != nil {
 			return l, err
 		}
-		if children[i], err = startChild(role.name, o.Binary, listen, role.args(prefix, listen)...); err != nil {
+		if children[i], err = startChild(role.name, o.Binary, prefix, listen, role.args(prefix, listen)...); err != nil {
 			return l, err
 		}
 		defer func() { _, _, stopErr := children[i].stop(); err = errors.Join(err, stopErr) }()
@@ -239,9 +239,9 @@ type point struct {
 
 // frame is a snap or delta of weir.v1.
 type frame struct {
-	Type string            `json:"type"`
-	Rows []json.RawMessage `json:"rows"`
-	Ops  [][]json.RawMessage
+	Type string              `json:"type"`
+	Rows [][]json.RawMessage `json:"rows"` // [key, row]
+	Ops  [][]json.RawMessage `json:"ops"`  // ["u", key, row] or ["d", key]
 }
 
 func readFrames(ws *websocket.Conn, m *minutes) error {
@@ -259,22 +259,13 @@ func readFrames(ws *websocket.Conn, m *minutes) error {
 		case "error", "goaway":
 			return fmt.Errorf("the server said %s", strconv.Quote(string(b)))
 		}
-		rows := f.Rows
-		for _, op := range f.Ops {
-			if len(op) == 3 {
-				rows = append(rows, op[2])
+		for _, row := range append(f.Rows, f.Ops...) {
+			if len(row) < 2 || string(row[0]) == `"d"` {
+				continue
 			}
-		}
-		for _, raw := range rows {
-			var p struct {
-				point
-				Value point `json:"point"`
-			}
-			if err := json.Unmarshal(raw, &p); err != nil {
+			var p point
+			if err := json.Unmarshal(row[len(row)-1], &p); err != nil {
 				return fmt.Errorf("a row of the websocket: %w", err)
-			}
-			if p.Start.IsZero() {
-				p.point = p.Value
 			}
 			m.count(p.Start.UnixMilli(), p.Count, now)
 		}

@@ -65,7 +65,7 @@ func RunThroughput(ctx context.Context, o Options) (Throughput, error) {
 	if err != nil {
 		return t, err
 	}
-	c, err := startChild("process", o.Binary, listen, o.Process(prefix, listen)...)
+	c, err := startChild("process", o.Binary, prefix, listen, o.Process(prefix, listen)...)
 	if err != nil {
 		return t, err
 	}

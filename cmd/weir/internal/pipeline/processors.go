@@ -63,10 +63,15 @@ func Processors(cfg *configs.Config, deps Deps) ([]*engine.Runtime, error) {
 }
 
 // Run processes until ctx ends.
-func Run(ctx context.Context, runtimes []*engine.Runtime) error {
+func Run(ctx context.Context, cfg *configs.Config, runtimes []*engine.Runtime) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, rt := range runtimes {
-		g.Go(func() error { return rt.Run(ctx) })
+		g.Go(func() error {
+			if cfg.Process.StockGoka {
+				return rt.RunStock(ctx)
+			}
+			return rt.Run(ctx)
+		})
 	}
 	return g.Wait()
 }
@@ -77,6 +82,7 @@ func ordersGroup(cfg *configs.Config, deps Deps, set *metric.Set) (*orders.Group
 		return nil, err
 	}
 	g := &orders.Group{Names: cfg.Names(), Metrics: set, Logger: deps.Logger, Settings: orders.DefaultSettings()}
+	g.SendEach = cfg.Process.StockGoka
 	g.Settings.Retention = cfg.Orders.Retention
 	g.Settings.AmountMismatch = orders.AmountMismatch(cfg.Orders.AmountMismatch)
 	if err := g.Settings.Validate(); err != nil {

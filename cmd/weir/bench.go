@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"weir/cmd/weir/internal/bench"
+	"weir/configs"
+)
+
+// workloadFlag is bench's --config: the metrics to keep while measuring. It stands in the place of the file's flag, which other
+// commands have: bench takes a file from $WEIR_CONFIG or ./weir.yaml.
+type workloadFlag string
+
+func (w *workloadFlag) String() string { return string(*w) }
+func (w *workloadFlag) Type() string   { return "metrics" }
+func (w *workloadFlag) Set(text string) error {
+	if text != "w" && text != "default" {
+		return errors.New("is w (the reference workload's own aggregates) or default (the shipped metrics)")
+	}
+	*w = workloadFlag(text)
+	return nil
+}
+
+func newBench(sys system) *cobra.Command {
+	workload := workloadFlag("w")
+	c := command(sys, &cobra.Command{
+		Use:   "bench",
+		Short: "Measure throughput, CPU and latency on a Kafka cluster",
+		Long: long(`Measures weir on the reference workload W: 500,000 orders, their payments and shipments, on 8 partitions. First a backlog
+is worked off by one process, then the stream is paced, and the time from producing an order to seeing it at a websocket is
+taken. Processes are started and read from outside; their CPU time is user and system time of the whole process.`,
+			`It makes topics and groups whose names begin with bench- and removes them at the end. "warm" leaves out start-up and the
+first third of the events. Machines differ and are noisy: compare figures of one run with each other.`),
+		Example: `  weir bench --brokers 127.0.0.1:9092
+  weir bench --brokers 127.0.0.1:9092 --config default --runs 3 --rate 0
+  weir bench --brokers 127.0.0.1:9092 --stock-goka --rate 0`,
+		Args: cobra.NoArgs,
+	}, func(ctx context.Context, a *app, _ []string) error { return runBench(ctx, a, string(workload)) })
+	c.Flags().Var(&workload, configFlag, "metrics to keep: w (the reference workload's own) or default (the shipped ones)")
+	return c
+}
+
+func runBench(ctx context.Context, a *app, workload string) (err error) {
+	if _, err := a.probe(ctx); err != nil {
+		return err
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(a.benchDir(), "weir-bench-")
+	if err != nil {
+		return fmt.Errorf("a folder for the run: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	kafka, err := a.Kafka.Options()
+	if err != nil {
+		return err
+	}
+	children, err := a.benchChildren(dir, workload)
+	if err != nil {
+		return err
+	}
+	o := bench.Options{
+		Kafka: kafka, Binary: binary, Partitions: int32(a.Topics.Partitions), Orders: a.Bench.Orders, Metrics: workload,
+		Rate: a.Bench.Rate, Warm: a.Bench.Warm, Measure: a.Bench.Measure,
+		Process: children("process"), Serve: children("serve"), Progress: newBenchProgress(a.err),
+	}
+	for i := range a.Bench.Runs {
+		t, err := bench.RunThroughput(ctx, o)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(a.out, "BACKLOG run=%d metrics=%s guarantee=%s stock_goka=%v %s\n", i+1, workload, a.Guarantee, a.Process.StockGoka, t)
+	}
+	if a.Bench.Rate == 0 || a.Process.StockGoka {
+		return nil
+	}
+	l, err := bench.RunLatency(ctx, o, map[string]string{"w": "gross", "default": "gmv"}[workload])
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.out, "PACED metrics=%s guarantee=%s commit_interval=%s %s\n", workload, a.Guarantee, a.CommitInterval, l)
+	return nil
+}
+
+// benchDir is where the runs keep their tables: the temporary folder, unless a folder was chosen.
+func (a *app) benchDir() string {
+	if a.isGiven("data_dir") {
+		return a.DataDir
+	}
+	return ""
+}
+
+// benchChildren writes this command's configuration to a file, for the processes that it measures to run under, and tells their
+// arguments.
+func (a *app) benchChildren(dir, workload string) (func(role string) func(prefix, listen string) []string, error) {
+	file := filepath.Join(dir, "weir.yaml")
+	var text strings.Builder
+	if err := a.Write(&text); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		return nil, err
+	}
+	declarations := configs.MetricsDefault
+	if workload == "w" {
+		declarations = configs.MetricsReference
+	}
+	data, err := configs.EmbeddedMetrics(declarations)
+	if err != nil {
+		return nil, err
+	}
+	metrics := filepath.Join(dir, "metrics.yaml")
+	if err := os.WriteFile(metrics, data, 0o600); err != nil {
+		return nil, err
+	}
+	return func(role string) func(prefix, listen string) []string {
+		return func(prefix, listen string) []string {
+			args := []string{role, "--config", file, "--metrics", metrics, "--prefix", prefix,
+				"--data", filepath.Join(dir, prefix+role), "--listen", listen, "--log-level", "warn"}
+			if role == "process" {
+				args = append(args, "--instance", "bench")
+			}
+			return args
+		}
+	}, nil
+}
+
+// newBenchProgress shows long steps on a terminal and keeps silent elsewhere.
+func newBenchProgress(w io.Writer) func(what string, done, of int) {
+	if !isTerminal(w) {
+		return func(string, int, int) {}
+	}
+	var bar *progressbar.ProgressBar
+	current := ""
+	return func(what string, done, of int) {
+		if what != current {
+			current = what
+			bar = progressbar.NewOptions(of, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what), progressbar.OptionClearOnFinish(), progressbar.OptionShowCount())
+		}
+		_ = bar.Set(done) // a terminal that is gone
+	}
+}
