@@ -83,8 +83,7 @@ func sheetOf(t *testing.T, lines [][]byte, from time.Time) *sheet {
 			created[e.OrderID] = e
 		}
 	}
-	reached := map[string]map[string]bool{}
-	captured := map[string]*big.Rat{}
+	lives := map[string]*life{}
 	seen := map[string]bool{}
 	for i := range events {
 		e := &events[i]
@@ -102,7 +101,10 @@ func sheetOf(t *testing.T, lines [][]byte, from time.Time) *sheet {
 		if e.Type == "order.created" && o != e {
 			t.Fatalf("order %s is created twice: the loop does not know what that means", o.OrderID)
 		}
-		s.addStages(t, e, o, reached, captured, from)
+		if lives[o.OrderID] == nil {
+			lives[o.OrderID] = &life{order: o}
+		}
+		lives[o.OrderID].add(t, e)
 		if e.Time.Before(from) {
 			continue
 		}
@@ -120,36 +122,62 @@ func sheetOf(t *testing.T, lines [][]byte, from time.Time) *sheet {
 			s.add(t, "deliveries", labels, "")
 		}
 	}
+	for _, l := range lives {
+		if !l.order.Time.Before(from) {
+			s.addLife(t, l)
+		}
+	}
 	return s
 }
 
-// addStages counts the order once for each stage of the funnel, in the window of its creation: created, paid once captures reach the
-// total, dispatched, delivered.
-func (s *sheet) addStages(t *testing.T, e, order *record, reached map[string]map[string]bool, captured map[string]*big.Rat, from time.Time) {
+// life is what the funnel asks of an order.
+type life struct {
+	order                 *record
+	priced                *record // the latest event that tells a total
+	captured              *big.Rat
+	dispatched, delivered bool
+}
+
+func (l *life) add(t *testing.T, e *record) {
 	t.Helper()
-	stages := reached[order.OrderID]
-	if stages == nil {
-		stages = map[string]bool{}
-		reached[order.OrderID], captured[order.OrderID] = stages, new(big.Rat)
-	}
-	stage := map[string]string{"order.created": "created", "shipment.dispatched": "dispatched", "shipment.delivered": "delivered"}[e.Type]
-	paid := captured[order.OrderID]
-	if e.Type == "payment.captured" && e.Currency == order.Currency {
-		amount, _ := new(big.Rat).SetString(e.Amount)
-		paid.Add(paid, amount)
-	}
-	for _, stage := range []string{stage, "paid"} {
-		if stage == "paid" {
-			if total, ok := new(big.Rat).SetString(order.Total); !ok || paid.Cmp(total) < 0 {
-				continue
-			}
+	switch {
+	case strings.HasPrefix(e.Type, "order.") && e.Total != "":
+		if l.priced == nil || !e.Time.Before(l.priced.Time) {
+			l.priced = e
 		}
-		if stage == "" || stages[stage] || order.Time.Before(from) {
-			continue
+	case e.Type == "payment.captured" && e.Currency == l.order.Currency:
+		if l.captured == nil {
+			l.captured = new(big.Rat)
 		}
-		stages[stage] = true
-		s.add(t, "funnel", map[string]string{"stage": stage, "region": order.Region, "country": order.Country}, "")
+		l.captured.Add(l.captured, amountOf(t, e.Amount))
 	}
+	l.dispatched = l.dispatched || e.Type == "shipment.dispatched"
+	l.delivered = l.delivered || e.Type == "shipment.delivered"
+}
+
+// addLife counts the order once for each stage of the funnel that it has reached, in the window of its creation. It is paid when what
+// was captured reaches its total.
+func (s *sheet) addLife(t *testing.T, l *life) {
+	t.Helper()
+	captured := l.captured
+	if captured == nil {
+		captured = new(big.Rat)
+	}
+	paid := l.priced != nil && captured.Cmp(amountOf(t, l.priced.Total)) >= 0
+	for stage, is := range map[string]bool{"created": true, "paid": paid, "dispatched": l.dispatched, "delivered": l.delivered} {
+		if is {
+			s.add(t, "funnel", map[string]string{"stage": stage, "region": l.order.Region, "country": l.order.Country}, "")
+		}
+	}
+}
+
+func amountOf(t *testing.T, text string) *big.Rat {
+	t.Helper()
+	r, ok := new(big.Rat).SetString(text)
+	if !ok {
+		t.Fatalf("%q is no amount", text)
+	}
+	return r
 }
 
 func onTime(delivered, order *record) string {
@@ -168,11 +196,9 @@ func onTime(delivered, order *record) string {
 
 func (s *sheet) add(t *testing.T, metric string, labels map[string]string, amount string) {
 	t.Helper()
-	money, ok := new(big.Rat), true
+	money := new(big.Rat)
 	if amount != "" {
-		if money, ok = money.SetString(amount); !ok {
-			t.Fatalf("%q is no amount", amount)
-		}
+		money = amountOf(t, amount)
 	}
 	for _, by := range questions[metric] {
 		values := make([]string, len(by))

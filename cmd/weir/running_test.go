@@ -92,7 +92,7 @@ func (l *transcript) next() <-chan struct{} {
 }
 
 // patience bounds every wait of these tests. They wait for facts: it only ends a test that would never end.
-const patience = 4 * time.Minute
+const patience = 2 * time.Minute
 
 // start runs a command of weir with a configuration file.
 func start(t *testing.T, name, config string, args ...string) *running {

@@ -75,9 +75,9 @@ func registered[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 // warnEvery bounds how often the log repeats that keys are misplaced.
 const warnEvery = time.Minute
 
-// checkPartition counts a record that stands in another partition than murmur2 of its key.
+// checkPartition counts a record that stands in another partition than murmur2 of its key. Without a key every partition is right.
 func (rt *Runtime) checkPartition(r *kgo.Record, f kgo.FetchTopicPartition, partitions int32) {
-	if partitions == 0 || client.Partition(r.Key, partitions) == f.Partition {
+	if partitions == 0 || len(r.Key) == 0 || client.Partition(r.Key, partitions) == f.Partition {
 		return
 	}
 	rt.stats.misplaced.Inc()

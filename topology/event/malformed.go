@@ -59,6 +59,9 @@ const (
 	HeaderTopic     = "weir-topic"
 	HeaderPartition = "weir-partition"
 	HeaderOffset    = "weir-offset"
+	// HeaderSize is on a dead letter that was cut because it did not fit: how many bytes the record's key, value and headers had. The
+	// whole record is where the other headers say.
+	HeaderSize = "weir-size"
 )
 
 // DeadLetterHeaders describes a refused record by its reason and by where it stands. An error that is not Malformed has
