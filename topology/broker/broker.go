@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -79,6 +78,7 @@ type Broker struct {
 	cfg     Config
 	cluster *kfake.Cluster
 	addr    string
+	log     *logger
 	lock    *folderLock
 	intent  *intent
 	tidier  *tidier
@@ -88,10 +88,10 @@ type Broker struct {
 
 const never = 100 * 365 * 24 * time.Hour
 
-// Start opens the data folder, recovers it after an unclean stop, and serves.
+// Start opens the data folder, recovers it, and serves.
 func Start(cfg Config) (_ *Broker, err error) {
 	cfg = cfg.withDefaults()
-	b := &Broker{cfg: cfg}
+	b := &Broker{cfg: cfg, log: &logger{Logger: cfg.Logger}}
 	defer func() {
 		if err != nil {
 			b.release()
@@ -100,7 +100,7 @@ func Start(cfg Config) (_ *Broker, err error) {
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.DefaultNumPartitions(cfg.Partitions),
-		kfake.WithLogger(logger{cfg.Logger}),
+		kfake.WithLogger(b.log),
 		kfake.GroupMinSessionTimeout(time.Second),
 		kfake.ClusterID(newClusterID()), // a folder's own id wins
 		kfake.BrokerConfigs(map[string]string{
@@ -161,26 +161,21 @@ func (b *Broker) openFolder() error {
 	if b.intent, err = openIntent(dir, b.cfg.Logger); err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
-	// From here until Close the folder counts as not cleanly stopped.
-	if err := os.Remove(filepath.Join(dir, cleanFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("broker: %w", err)
-	}
 	return nil
 }
 
 // Addr returns the host:port that clients connect to.
 func (b *Broker) Addr() string { return b.addr }
 
-// Close stops serving and leaves the folder as a clean stop does: open transactions and group members outlive a restart
-// within their timeouts.
+// Close stops serving. What is open then is as after a kill: the next start aborts open transactions, and members of
+// groups join anew.
 func (b *Broker) Close() error {
 	b.once.Do(func() {
 		b.tidier.stop()
+		failures := b.log.failures.Load()
 		b.cluster.Close()
-		if b.cfg.DataDir != "" {
-			if err := os.WriteFile(filepath.Join(b.cfg.DataDir, cleanFile), nil, 0o644); err != nil {
-				b.closed = fmt.Errorf("broker: %w", err)
-			}
+		if b.log.failures.Load() > failures {
+			b.closed = errors.New("broker: not all of its state could be written at the stop (the log says why); the next start recovers it from the records")
 		}
 		b.release()
 	})

@@ -199,7 +199,7 @@ func TestOccupiedPortNamesPortHolderAndRemedy(t *testing.T) {
 func TestAddressThatCannotServeIsExplained(t *testing.T) {
 	for listen, says := range map[string]string{
 		"9092":             "host:port",
-		"0.0.0.0:0":        "--kafka-advertise",
+		"0.0.0.0:0":        "must be told one",
 		"203.0.113.7:9092": "no address of this machine",
 	} {
 		if _, err := Start(Config{Listen: listen}); err == nil || !strings.Contains(err.Error(), says) {

@@ -26,13 +26,14 @@ import (
 // its end. Where a writer was quicker the copier reads on and tries again. A copy that is interrupted is only a row
 // written twice.
 const (
-	compactMinOffsets = 20_000  // a log shorter than this is left alone
-	compactMinBytes   = 8 << 20 // and one smaller than this
-	copyBytes         = 512 << 10
-	copyAttempts      = 400
-	copyPause         = 5 * time.Millisecond
-	copyStall         = 10 * time.Second // the end of the log cannot be reached
-	maxTableRows      = 8 << 20          // keys of one partition held in memory while it is compacted
+	// A log is compacted when what was written since the last time passes these bounds and half of what was alive then.
+	compactOffsets = 8_000 // kfake holds up to some 150 bytes of memory for each
+	compactBytes   = 8 << 20
+	copyBytes      = 512 << 10
+	copyAttempts   = 400
+	copyPause      = 5 * time.Millisecond
+	copyStall      = 10 * time.Second // the end of the log cannot be reached
+	maxTableRows   = 8 << 20          // keys of one partition held in memory while it is compacted
 )
 
 // tableState is the size of a partition when it was last compacted.
@@ -42,8 +43,8 @@ func (t *tidier) compactTopic(ctx context.Context, topic string) error {
 	var errs []error
 	for _, p := range t.cluster.PartitionInfos(topic) {
 		was := t.tables[partition{topic, p.Partition}]
-		offsets := p.HighWatermark - p.LogStartOffset
-		if offsets < 2*was.rows+compactMinOffsets && p.NumBytes < 2*was.bytes+compactMinBytes {
+		offsets, bytes := p.HighWatermark-p.LogStartOffset-was.rows, p.NumBytes-was.bytes
+		if offsets < compactOffsets+was.rows/2 && bytes < compactBytes+was.bytes/2 {
 			continue
 		}
 		if err := t.compactPartition(ctx, topic, p); err != nil {

@@ -4,8 +4,8 @@
 //
 // kfake keeps the Kafka protocol; this package adds what a broker needs that runs for weeks and is killed at any moment:
 //
-//   - recovery (recover.go): after an unclean stop the folder is brought to what a clean stop would have left. kfake alone
-//     may commit half of a transaction that was being ended, may bring back an aborted one after a second crash, and may
+//   - recovery (recover.go) at every start. kfake alone, killed, may commit half of a transaction that was being ended, may
+//     bring back an aborted one after a second kill, may tell a producer that a lost transaction was committed, and may
 //     misread a log whose last write was cut.
 //   - the intent to commit (endtxn.go), written before a transaction is ended, so that recovery ends it everywhere or nowhere.
 //   - tidying (tidy.go, compact.go): retention that never takes what a live group has not read yet, and compaction that

@@ -55,7 +55,7 @@ type commitIntent struct {
 	Offsets  []stagedOffset `json:"offsets,omitempty"`
 }
 
-// openIntent starts with an empty slot: what it held was finished by recovery or by a clean stop.
+// openIntent starts with an empty slot: what it held was finished by recovery.
 func openIntent(dir string, log *slog.Logger) (*intent, error) {
 	f, err := os.OpenFile(filepath.Join(dir, intentFile), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {

@@ -12,10 +12,8 @@ import (
 	"time"
 )
 
-// kfake's layout of a data folder, as far as recovery reads and writes it. cleanFile is weir's own: it is there exactly
-// while the folder is as a clean stop left it.
+// kfake's layout of a data folder, as far as recovery reads and writes it.
 const (
-	cleanFile      = "clean"
 	metaFile       = "meta.json"
 	topicsFile     = "topics.json"
 	pidsFile       = "pids.log"

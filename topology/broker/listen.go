@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 )
@@ -48,9 +49,17 @@ func listen(address, advertise string) (*gatedListener, error) {
 		g.advertised = hostPort(advertise)
 	} else if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		ln.Close()
-		return nil, fmt.Errorf("broker: listening on %s needs an advertised address, because clients are told where to connect; give it with --kafka-advertise, for example %s", address, net.JoinHostPort("this-machine.example", port))
+		return nil, fmt.Errorf("broker: %s is every address of this machine, and clients must be told one to connect to; listen on that one, for example --kafka-listen %s",
+			address, net.JoinHostPort(hostname(), port))
 	}
 	return g, nil
+}
+
+func hostname() string {
+	if name, err := os.Hostname(); err == nil {
+		return name
+	}
+	return "127.0.0.1"
 }
 
 func (g *gatedListener) Addr() net.Addr { return g.advertised }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -19,8 +20,9 @@ import (
 // scansAtOnce bounds the segment files held in memory.
 const scansAtOnce = 4
 
-// recoverFolder brings a folder whose broker was killed to what a clean stop leaves. Each step can be repeated, so being
-// killed during recovery is only another unclean stop. The order matters: the intent to commit is forgotten last.
+// recoverFolder makes a data folder whole, however its broker ended. Every start recovers: a stop and a kill differ in
+// nothing, so the path that matters is the one that is always taken. Each step can be repeated, so being killed during
+// recovery does no harm. The order matters: the intent to commit is forgotten last.
 //
 // Afterwards no transaction is open: the one that was being committed is committed everywhere with its groups' positions,
 // every other one is aborted by markers in the log. Every transactional producer gets a new epoch, so that one that
@@ -29,11 +31,6 @@ func recoverFolder(dir string, log *slog.Logger) error {
 	if _, err := os.Stat(filepath.Join(dir, metaFile)); errors.Is(err, os.ErrNotExist) {
 		return nil // a new folder
 	} else if err != nil {
-		return err
-	}
-	if _, err := os.Stat(filepath.Join(dir, cleanFile)); err == nil {
-		return nil
-	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	began := time.Now()
@@ -79,7 +76,11 @@ func recoverFolder(dir string, log *slog.Logger) error {
 	); err != nil {
 		return err
 	}
-	log.Info("embedded broker: recovered after an unclean stop", "topics", len(topics.Topics), "batches", batches,
+	level := slog.LevelDebug
+	if ended+aborted > 0 {
+		level = slog.LevelInfo
+	}
+	log.Log(context.Background(), level, "embedded broker: recovered", "topics", len(topics.Topics), "batches", batches,
 		"partitions_completed", ended, "partitions_aborted", aborted, "took", time.Since(began).Round(time.Millisecond))
 	return removeIfThere(filepath.Join(dir, intentFile))
 }

@@ -230,6 +230,34 @@ func TestProducerThatOutlivesTheBrokerIsNotToldThatItsTransactionWasCommitted(t 
 	}
 }
 
+// A stop in the middle of a transaction is no better than a kill: the transaction is gone, and nobody is told otherwise.
+func TestTransactionThatWasOpenAtAStopIsAborted(t *testing.T) {
+	dir := t.TempDir()
+	b := start(t, Config{DataDir: dir})
+	addr := b.Addr()
+	ctx := soon(t)
+	cl := client(t, addr, kgo.TransactionalID("w"), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	create(t, cl, "deltas", tornPartitions, nil)
+	writeTxn(t, ctx, cl, "first")
+	stage(t, ctx, cl, 1)
+	end(t, ctx, cl, kgo.TryCommit)
+	writeTxn(t, ctx, cl, "torn")
+	stage(t, ctx, cl, 5)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = start(t, Config{DataDir: dir, Listen: addr})
+	if err := cl.EndTransaction(ctx, kgo.TryCommit); err == nil {
+		t.Error("the producer believes that its transaction was committed")
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n, at := outcome(t, dir); n != 0 || at[0] != 1 {
+		t.Errorf("visible on %d partitions, group at %v", n, at)
+	}
+}
+
 // A record that was written but not acknowledged is repeated by its producer and must not be there twice.
 func TestRetryAcrossACrashIsNotWrittenTwice(t *testing.T) {
 	dir := t.TempDir()
