@@ -10,13 +10,15 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.5.0
 
 FUZZTIME    ?= 20s
 KILLS       ?= 60
-# Where goroutines meet: these run again under the race detector, in their short form.
-RACE        ?= ./cmd/... ./configs/... ./dashboard/... ./processors/... ./topology/... ./views/...
+PKGS        ?= ./...
+# What runs again under the race detector, in its short form.
+RACE        ?= $(PKGS)
 
 .PHONY: help
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
+	@echo "  PKGS=./topology/...    test only these packages"
 	@echo "  WEIR_KAFKA=host:port   tests, crash and bench use this Kafka instead of starting one"
 	@echo "  CI=true                a test that is skipped for want of a program is a failure"
 
@@ -30,9 +32,9 @@ up: build ## run everything in one process; then open http://127.0.0.1:8080
 
 .PHONY: test
 test: ## vet, all tests, and again under the race detector
-	$(GO) vet ./... ./.ci/testlog
+	$(GO) vet $(PKGS) ./.ci/testlog
 	@echo "== tests"
-	@$(GO) test -json -timeout 15m ./... | $(GO) run ./.ci/testlog
+	@$(GO) test -json -timeout 15m $(PKGS) | $(GO) run ./.ci/testlog
 	@echo "== tests under the race detector"
 	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC | cut -d' ' -f1)" > /dev/null; then \
 		$(GO) test -json -race -short -timeout 15m $(RACE) | $(GO) run ./.ci/testlog; \

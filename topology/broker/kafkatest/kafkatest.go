@@ -77,9 +77,9 @@ func source() string {
 func SkipLoudly(t testing.TB, why string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
-		t.Fatal("not skipped, because CI=true: ", why)
+		t.Fatal("not skipped, because CI=true: " + why)
 	}
-	t.Skip("SKIPPED: ", why)
+	t.Skip("SKIPPED: " + why)
 }
 
 var serial atomic.Int64
