@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/lovoo/goka"
@@ -203,16 +205,16 @@ func (g *Group) count(p *engine.Partition, out *Output) {
 
 // refuse sends the record, as it came, to the dead-letter topic with the reason.
 func (g *Group) refuse(ctx goka.Context, p *engine.Partition, raw []byte, cause error) {
+	l := letter{ctx.Key(), raw, ctx.Headers()}
 	headers := goka.Headers{}
-	for name, v := range ctx.Headers() {
-		headers[name] = v
+	if size := l.fit(); size > 0 {
+		headers[event.HeaderSize] = strconv.AppendInt(nil, int64(size), 10)
 	}
-	for name, v := range event.DeadLetterHeaders(cause, string(ctx.Topic()), ctx.Partition(), ctx.Offset()) {
-		headers[name] = v
-	}
+	maps.Copy(headers, l.headers)
+	maps.Copy(headers, event.DeadLetterHeaders(cause, string(ctx.Topic()), ctx.Partition(), ctx.Offset()))
 	p.Count(CounterDeadLetters, 1)
 	p.Count(CounterDeadLetters+":"+string(headers[event.HeaderReason]), 1)
-	ctx.Emit(goka.Stream(g.Names.In(topology.DeadLetters)), ctx.Key(), raw, goka.WithCtxEmitHeaders(headers))
+	ctx.Emit(goka.Stream(g.Names.In(topology.DeadLetters)), l.key, l.value, goka.WithCtxEmitHeaders(headers))
 }
 
 // sendDeltas sends what the transaction adds to each metric row, one record a row.

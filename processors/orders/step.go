@@ -160,11 +160,12 @@ func Step(s *Settings, row *table.Order, in *Input, out *Output) {
 }
 
 // admit turns away what a row cannot take. A row is never older than its retention allows, see Deadline, so an event at or before
-// watermark − retention without a row may have been counted in a row that is gone.
+// watermark − retention may have been counted in a row that is gone, unless this row knows its order: what was in an earlier one then
+// never counted, for that one did not know it.
 func admit(s *Settings, row *table.Order, in *Input, out *Output) bool {
 	ev := in.Event
 	switch n := len(row.Entries); {
-	case n == 0 && in.Watermark > 0 && ev.At <= in.Watermark.Add(-s.Retention):
+	case !row.Created && in.Watermark > 0 && ev.At <= in.Watermark.Add(-s.Retention):
 		out.Outcome = Expired
 		out.Detail = fmt.Sprintf("the event's time %s is orders.retention (%v) or more before the watermark %s, and the order is not known (any more)",
 			ev.At.Time().Format(time.RFC3339), s.Retention, in.Watermark.Time().Format(time.RFC3339))
@@ -176,6 +177,10 @@ func admit(s *Settings, row *table.Order, in *Input, out *Output) bool {
 	case n >= s.MaxWaiting && !row.Created && ev.Type != event.OrderCreated:
 		out.Outcome = Refused
 		out.Detail = fmt.Sprintf("%d events of the order wait for its order.created, the most that orders.max_waiting allows", n)
+		return false
+	case overflows(row, in):
+		out.Outcome = Refused
+		out.Detail = fmt.Sprintf("the order's row would have more than %d bytes, the most that fits into one record of its table", maxRowBytes)
 		return false
 	}
 	return true
