@@ -25,7 +25,14 @@ type Deps struct {
 	Names   topology.Names // of this installation's tables
 	// Options are the engine's for a table: consumer, storage, topic manager, hasher.
 	Options func(table string) []goka.ViewOption
-	Logger  *slog.Logger // nil: silent
+	// Rows finds orders outside the partition of their hash; nil: they are not looked for there.
+	Rows   Rows
+	Logger *slog.Logger // nil: silent
+}
+
+// Rows reads one partition of a table's copy; nil without an error where there is no such row.
+type Rows interface {
+	Row(table string, partition int32, key string) ([]byte, error)
 }
 
 // view is one table's copy: the goka view, what it has told about itself, and who listens.

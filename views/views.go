@@ -69,6 +69,9 @@ func (m *Metrics) Scan(start, limit string, fn func(key string, value []byte) er
 type Orders struct{ *view }
 
 // Get reads one order and the partition it stands in; nil without an error where there is none.
+//
+// The events of an order meet in the partition that their producer chose. That is murmur2's, unless the producer partitions otherwise:
+// then the row stands elsewhere, and if only some producers do, there are two, of which the one that knows the order is told.
 func (o *Orders) Get(id string) (*rows.Order, int32, error) {
 	if id == "" || engine.IsReserved(id) {
 		return nil, 0, nil
@@ -78,22 +81,50 @@ func (o *Orders) Get(id string) (*rows.Order, int32, error) {
 	if o.goka == nil {
 		return nil, 0, o.notReady()
 	}
-	value, err := o.goka.Get(id)
-	if err != nil {
-		return nil, 0, fmt.Errorf("reading order %q: %w", id, err)
-	}
 	states, _ := o.Partitions()
 	if len(states) == 0 {
 		return nil, 0, o.notReady()
 	}
-	partition := client.Partition([]byte(id), int32(len(states)))
+	home := client.Partition([]byte(id), int32(len(states)))
+	if !states[home].Recovered {
+		return nil, 0, &query.NotReadyError{Table: o.table, Why: fmt.Sprintf("partition %d is not recovered", home)}
+	}
+	value, err := o.goka.Get(id)
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading order %q: %w", id, err)
+	}
 	data, _ := value.([]byte)
+	row, err := o.decode(id, data)
+	if err != nil || row != nil && row.Created || o.deps.Rows == nil {
+		return row, home, err
+	}
+	at := home
+	for p := range int32(len(states)) {
+		if p == home || !states[p].Recovered {
+			continue
+		}
+		data, err := o.deps.Rows.Row(o.table, p, id)
+		if err != nil {
+			return nil, 0, fmt.Errorf("reading order %q: %w", id, err)
+		}
+		other, err := o.decode(id, data)
+		if err != nil {
+			return nil, 0, err
+		}
+		if other != nil && (row == nil || other.Created && !row.Created) {
+			row, at = other, p
+		}
+	}
+	return row, at, nil
+}
+
+func (o *Orders) decode(id string, data []byte) (*rows.Order, error) {
 	if data == nil {
-		return nil, partition, nil
+		return nil, nil
 	}
 	var row rows.Order
 	if err := row.UnmarshalVT(data); err != nil {
-		return nil, partition, fmt.Errorf("order %q cannot be decoded: %w", id, err)
+		return nil, fmt.Errorf("order %q cannot be decoded: %w", id, err)
 	}
-	return &row, partition, nil
+	return &row, nil
 }

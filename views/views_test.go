@@ -141,8 +141,9 @@ func (e *ears) heard(key string) int {
 // open runs views until the test or stop ends them.
 func (k *kafka) open(dir string) (v *views.Views, l *ears, stop func()) {
 	k.t.Helper()
-	v = views.Open(views.Deps{Brokers: k.brokers, Names: k.names, Options: func(name string) []goka.ViewOption {
-		return engine.ViewOptions(engine.ViewConfig{Kafka: client.Config{Brokers: k.brokers}, DataDir: dir}, name)
+	copies := new(engine.Copies)
+	v = views.Open(views.Deps{Brokers: k.brokers, Names: k.names, Rows: copies, Options: func(name string) []goka.ViewOption {
+		return engine.ViewOptions(engine.ViewConfig{Kafka: client.Config{Brokers: k.brokers}, DataDir: dir, Copies: copies}, name)
 	}})
 	l = &ears{keys: map[string]int{}, changed: make(chan struct{}, 1)}
 	v.Metrics.Subscribe(l)
@@ -267,5 +268,45 @@ func TestOrdersAreReadByID(t *testing.T) {
 	}
 	if n := v.Orders.Counters()["duplicates"]; n != 5 {
 		t.Errorf("%d duplicates", n)
+	}
+}
+
+// A producer that does not partition by murmur2 puts an order's events, and with them its row, elsewhere. If the producer of payments
+// does otherwise than that of orders, there are two rows.
+func TestOrdersOfAnotherPartitionerAreFound(t *testing.T) {
+	k := startKafka(t)
+	k.createTables()
+	encode := func(o *table.Order) []byte {
+		data, err := o.MarshalVT()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	home := client.Partition([]byte("both"), partitions)
+	elsewhere := (client.Partition([]byte("one"), partitions) + 1) % partitions
+	k.write(
+		row{topology.TableOrders, "one", elsewhere, encode(&table.Order{Created: true, TotalMinor: 7})},
+		row{topology.TableOrders, "both", home, encode(&table.Order{LastAtMs: 1})},
+		row{topology.TableOrders, "both", (home + 2) % partitions, encode(&table.Order{Created: true, TotalMinor: 8})},
+	)
+	dir := t.TempDir()
+	v, _, stop := k.open(dir)
+	for range 2 { // the rows are read from Kafka, then from disk
+		until(t, "the views to be ready", ready(v))
+		if o, p, err := v.Orders.Get("one"); err != nil || o == nil || o.TotalMinor != 7 || p != elsewhere {
+			t.Errorf("%v in partition %d, %v; want it in %d", o, p, err, elsewhere)
+		}
+		if o, p, err := v.Orders.Get("both"); err != nil || o == nil || o.TotalMinor != 8 || p != (home+2)%partitions {
+			t.Errorf("%v in partition %d, %v; want the row that knows the order", o, p, err)
+		}
+		if o, _, err := v.Orders.Get("none"); err != nil || o != nil {
+			t.Errorf("%v, %v", o, err)
+		}
+		stop()
+		if _, _, err := v.Orders.Get("one"); err == nil {
+			t.Error("a stopped view can be read")
+		}
+		v, _, stop = k.open(dir)
 	}
 }

@@ -26,6 +26,41 @@ type ViewConfig struct {
 	DataDir  string
 	Logger   *slog.Logger
 	Registry prometheus.Registerer
+	Copies   *Copies // nil, or where to find the open copies' rows by partition
+}
+
+// Copies are the partitions of tables that views hold open. A goka view looks for a key where its hash says; a row stands elsewhere
+// if the records of its key came by another partitioner.
+type Copies struct {
+	mu   sync.RWMutex
+	open map[topicPartition]*viewStore
+}
+
+// Row reads one partition's row; nil where there is none, or no such partition is open.
+func (c *Copies) Row(table string, partition int32, key string) ([]byte, error) {
+	c.mu.RLock() // the copy stays open meanwhile
+	defer c.mu.RUnlock()
+	v := c.open[topicPartition{table, partition}]
+	if v == nil {
+		return nil, nil
+	}
+	return v.Get(key)
+}
+
+func (c *Copies) add(tp topicPartition, v *viewStore) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open == nil {
+		c.open = map[topicPartition]*viewStore{}
+	}
+	c.open[tp] = v
+	v.closing = func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.open[tp] == v {
+			delete(c.open, tp)
+		}
+	}
 }
 
 // ViewOptions make a goka.View read committed rows through franz-go and keep them in LevelDB. The caller adds its own
@@ -47,7 +82,11 @@ func ViewOptions(cfg ViewConfig, tableTopic string) []goka.ViewOption {
 			return newTopicManager(cfg.Kafka)
 		}),
 		goka.WithViewStorageBuilder(func(topic string, partition int32) (storage.Storage, error) {
-			return openViewStore(cfg, log, topic, partition)
+			v, err := openViewStore(cfg, log, topic, partition)
+			if err == nil && cfg.Copies != nil {
+				cfg.Copies.add(topicPartition{topic, partition}, v)
+			}
+			return v, err
 		}),
 	}
 }
@@ -65,6 +104,7 @@ type viewStore struct {
 
 	stop    chan struct{}
 	stopped sync.WaitGroup
+	closing func() // nil, or what comes before the database is closed
 }
 
 const (
@@ -137,6 +177,9 @@ func (v *viewStore) flush() error {
 func (v *viewStore) Open() error { return nil }
 
 func (v *viewStore) Close() error {
+	if v.closing != nil {
+		v.closing()
+	}
 	close(v.stop)
 	v.stopped.Wait()
 	v.mu.Lock()

@@ -40,8 +40,9 @@ func NewServer(cfg *configs.Config, deps Deps, version string) (*Server, error) 
 		return nil, err
 	}
 	catalogue := query.NewCatalogue(set)
-	tables := views.Open(views.Deps{Brokers: cfg.Kafka.Brokers, Names: cfg.Names(), Logger: deps.Logger, Options: func(table string) []goka.ViewOption {
-		return engine.ViewOptions(engine.ViewConfig{Kafka: cfg.Kafka, DataDir: cfg.ViewsDir(), Logger: deps.Logger, Registry: deps.Registry}, table)
+	copies := new(engine.Copies)
+	tables := views.Open(views.Deps{Brokers: cfg.Kafka.Brokers, Names: cfg.Names(), Logger: deps.Logger, Rows: copies, Options: func(table string) []goka.ViewOption {
+		return engine.ViewOptions(engine.ViewConfig{Kafka: cfg.Kafka, DataDir: cfg.ViewsDir(), Logger: deps.Logger, Registry: deps.Registry, Copies: copies}, table)
 	}})
 	hub := live.New(live.Config{
 		Topics:         live.MetricTopics{Catalogue: catalogue, Source: tables.Metrics},
