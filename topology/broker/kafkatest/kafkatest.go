@@ -94,7 +94,21 @@ func answers(ctx context.Context, addr string) error {
 	return err
 }
 
-func launch() (string, error) {
+// Tool is one of Kafka's own tools, such as org.apache.kafka.tools.ConsoleProducer, ready to be run by the test.
+func Tool(t testing.TB, class string, args ...string) *exec.Cmd {
+	t.Helper()
+	script, err := runnable()
+	if errors.Is(err, errMissing) {
+		SkipLoudly(t, err.Error())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exec.CommandContext(t.Context(), script, append([]string{"tool", class}, args...)...)
+}
+
+// runnable is .ci/kafka, if what it needs is here.
+func runnable() (string, error) {
 	script, err := script()
 	if err != nil {
 		return "", err
@@ -104,6 +118,14 @@ func launch() (string, error) {
 	}
 	if _, err := exec.LookPath("mvn"); err != nil && !haveJars() {
 		return "", fmt.Errorf("%w: Maven is missing, which fetches its jars; install it (apt-get install maven), or name a cluster: %s=host:port", errMissing, Env)
+	}
+	return script, nil
+}
+
+func launch() (string, error) {
+	script, err := runnable()
+	if err != nil {
+		return "", err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
