@@ -73,7 +73,7 @@ var keys = []Key{
 	{Path: "heartbeat", Help: "time between signs of life to the cluster"},
 	{Path: "cache_bytes", Flag: "cache", On: onGroups, Help: "memory for rows of each group"},
 	{Path: "leave_on_stop", Flag: "leave", On: []string{"process"}, Help: "on a graceful stop give partitions to the peers at once (scaling in) instead of keeping them for a restart"},
-	{Path: "recover_ahead", Help: "restore all tables before joining, so that taking partitions over is short"},
+	{Path: "recover_ahead", Help: "restore tables before joining a group that others run, so that taking partitions over is short"},
 	{Path: "max_future", Help: "how far an event's time may be ahead of the clock before it is refused"},
 
 	{Path: "watermark.disorder", Help: "how far behind the newest event of its partition an event may come"},

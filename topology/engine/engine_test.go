@@ -84,7 +84,7 @@ func (c *counting) start(t *testing.T, instance, dir string, g Guarantee) (stop 
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	cfg := Config{Kafka: client.Config{Brokers: c.brokers}, Instance: instance, DataDir: dir, Guarantee: g, CommitInterval: 20 * time.Millisecond,
-		SessionTimeout: 6 * time.Second, Heartbeat: 300 * time.Millisecond, Logger: log, Idle: time.Hour, LeaveOnStop: true}
+		SessionTimeout: 6 * time.Second, Heartbeat: 300 * time.Millisecond, Logger: log, Idle: time.Hour, LeaveOnStop: true, RecoverAhead: true}
 	first, err := New(cfg, c.first(), func(rt *Runtime) Spec {
 		added := make([]map[string]uint64, c.parts)
 		for i := range added {

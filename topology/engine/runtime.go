@@ -45,7 +45,7 @@ type Config struct {
 	Disorder        time.Duration // watermark = greatest event time − Disorder
 	CacheBytes      int           // committed rows kept in memory, all partitions together; 64 MiB
 	LeaveOnStop     bool          // give partitions up at once on a graceful stop (scale-in), instead of keeping them for a restart
-	RecoverAhead    bool          // restore all partitions before joining, so that taking some over is short
+	RecoverAhead    bool          // restore tables before joining a group that others run, so that taking partitions over is short
 
 	Logger   *slog.Logger
 	Registry prometheus.Registerer // nil: no metrics
@@ -190,7 +190,12 @@ func (rt *Runtime) Run(ctx context.Context) error {
 }
 
 func (rt *Runtime) runOnce(ctx context.Context) error {
-	proc, err := goka.NewProcessor(rt.cfg.Kafka.Brokers, rt.spec.Graph, rt.options()...)
+	options := rt.options()
+	if rt.cfg.RecoverAhead && rt.joinsOthers(ctx) {
+		rt.log.Info("others run this group: restoring its tables before joining them")
+		options = append(options, goka.WithRecoverAhead())
+	}
+	proc, err := goka.NewProcessor(rt.cfg.Kafka.Brokers, rt.spec.Graph, options...)
 	if err != nil {
 		return fmt.Errorf("building processor %s: %w", rt.name, err)
 	}
@@ -202,7 +207,7 @@ func (rt *Runtime) runOnce(ctx context.Context) error {
 }
 
 func (rt *Runtime) options() []goka.ProcessorOption {
-	opts := []goka.ProcessorOption{
+	return []goka.ProcessorOption{
 		goka.WithClientID(rt.cfg.Instance),
 		goka.WithLogger(gokaLogger{rt.log}),
 		goka.WithHasher(Hasher),
@@ -225,10 +230,29 @@ func (rt *Runtime) options() []goka.ProcessorOption {
 			return rt.openStore(topic, partition)
 		}),
 	}
-	if rt.cfg.RecoverAhead {
-		opts = append(opts, goka.WithRecoverAhead())
+}
+
+// joinsOthers reports that other instances run the group and that this one is none of its members any more: what it will take over is
+// being processed now, and should stand still for as short as can be. An instance that comes back within its session takes its
+// own partitions back, whose tables it has; waiting for all others' would only cost time.
+func (rt *Runtime) joinsOthers(ctx context.Context) bool {
+	tm, err := newTopicManager(rt.cfg.Kafka)
+	if err != nil {
+		return false // joining will tell why
 	}
-	return opts
+	defer tm.cl.Close()
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	groups, err := tm.adm.DescribeGroups(ctx, rt.name)
+	if err != nil {
+		return false
+	}
+	for _, m := range groups[rt.name].Members {
+		if m.InstanceID != nil && *m.InstanceID == rt.cfg.Instance {
+			return false
+		}
+	}
+	return len(groups[rt.name].Members) > 0
 }
 
 // updateTable applies a changelog record while a table recovers. A record without a key is a transaction marker that the

@@ -55,7 +55,7 @@ func (t *topicManager) detail(topic string) (kadm.TopicDetail, error) {
 		case d.Err == nil:
 			return d, nil
 		case !errors.Is(d.Err, kerr.UnknownTopicOrPartition) || time.Since(started) > newTopicPatience:
-			return d, fmt.Errorf("topic %s: %w (create it, or run `weir topics ensure`)", topic, d.Err)
+			return d, fmt.Errorf("topic %s: %w; `weir process` and `weir topics --ensure` create what is missing, under the same topics.prefix", topic, d.Err)
 		}
 		select {
 		case <-ctx.Done():
