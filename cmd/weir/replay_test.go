@@ -222,10 +222,7 @@ func TestLinesAreCutAsASplitCutsThem(t *testing.T) {
 			text = append(text, '\n')
 		}
 		text = append(text, bytes.Repeat([]byte{'z'}, r.IntN(5))...)
-		var want []string
-		for _, line := range strings.Split(string(text), "\n") {
-			want = append(want, line)
-		}
+		want := strings.Split(string(text), "\n")
 		if want[len(want)-1] == "" {
 			want = want[:len(want)-1]
 		}

@@ -81,16 +81,43 @@ func (l *level) deadlineFrom(from event.UnixMilli) (event.UnixMilli, error) {
 	return noDeadline, it.Error()
 }
 
+// rebuiltIfBehind removes a copy that ends before the changelog begins: tombstones of what it still holds may be gone.
+func rebuiltIfBehind(db *leveldb.DB, path string, identity []byte, logStart int64, warn func(string, ...any)) (*leveldb.DB, error) {
+	text, err := db.Get(metaOffset, nil)
+	if errors.Is(err, leveldb.ErrNotFound) {
+		return db, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	offset, err := strconv.ParseInt(string(text), 10, 64)
+	if err == nil && offset+1 >= logStart {
+		return db, nil
+	}
+	warn("local table ends before its changelog begins; rebuilding it", "path", path, "offset", string(text), "log_start", logStart)
+	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	if err := os.RemoveAll(path); err != nil {
+		return nil, fmt.Errorf("removing outdated table %s: %w", path, err)
+	}
+	return openLevel(path, identity, warn)
+}
+
 // levels keeps databases open across generations: opening replays a journal, and a rebalance should not wait for that.
 type levels struct {
 	rt *Runtime
 	mu sync.Mutex
 	m  map[string]*level
 	id map[string][]byte // topic → identity
+
+	logStart func(topic string, partition int32) (int64, error)
 }
 
 func newLevels(rt *Runtime) *levels {
-	return &levels{rt: rt, m: map[string]*level{}, id: map[string][]byte{}}
+	return &levels{rt: rt, m: map[string]*level{}, id: map[string][]byte{}, logStart: func(topic string, partition int32) (int64, error) {
+		return logStart(rt.cfg.Kafka, topic, partition)
+	}}
 }
 
 func (ls *levels) open(topic string, partition int32) (*level, error) {
@@ -107,10 +134,17 @@ func (ls *levels) open(topic string, partition int32) (*level, error) {
 	}
 	ls.mu.Unlock()
 	// Partitions open in parallel; goka opens each by one goroutine at a time.
+	begin, err := ls.logStart(topic, partition)
+	if err != nil {
+		return nil, err
+	}
 	if l.DB == nil {
 		if l.DB, err = openLevel(path, id, ls.rt.log.Warn); err != nil {
 			return nil, err
 		}
+	}
+	if l.DB, err = rebuiltIfBehind(l.DB, path, id, begin, ls.rt.log.Warn); err != nil {
+		return nil, err
 	}
 	ls.mu.Lock()
 	l.refs++

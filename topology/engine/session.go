@@ -51,7 +51,7 @@ func (rt *Runtime) newSession(ctx context.Context, topics []string, a *assignmen
 	id := rt.name + "-" + rt.cfg.Instance
 	txn, err := kgo.NewGroupTransactSession(append(opts,
 		kgo.TransactionalID(id), kgo.TransactionTimeout(transactionTimeout),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 	)...)
 	if err != nil {
 		return nil, err

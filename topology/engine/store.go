@@ -260,7 +260,7 @@ func (s *Store) committed(now time.Time) {
 // flushDue starts to write settled rows when they are many or old. It waits for the write before.
 func (s *Store) flushDue(now time.Time) error {
 	s.filter.settle()
-	if s.flushed != nil && len(s.flushed) == 1 {
+	if len(s.flushed) == 1 {
 		if err := s.waitFlush(); err != nil {
 			return err
 		}

@@ -41,6 +41,7 @@ func testStore(t *testing.T, dir string, deadline func(string, []byte) (event.Un
 		t.Fatal(err)
 	}
 	rt.levels.id["g-table"] = []byte("identity")
+	rt.levels.logStart = func(string, int32) (int64, error) { return 0, nil }
 	st, err := rt.openStore("g-table", 0)
 	if err != nil {
 		t.Fatal(err)
@@ -128,6 +129,27 @@ func TestDamagedOrForeignTableIsRebuilt(t *testing.T) {
 		commitStore(t, s, p)
 		s.Close()
 		s.rt.levels.close()
+	})
+	t.Run("behind its changelog", func(t *testing.T) {
+		db, err := openLevel(path, []byte("identity"), func(string, ...any) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Put(metaOffset, []byte("41"), nil); err != nil {
+			t.Fatal(err)
+		}
+		for logStart, kept := range map[int64]bool{0: true, 42: true, 43: false} {
+			if db, err = rebuiltIfBehind(db, path, []byte("identity"), logStart, func(string, ...any) {}); err != nil {
+				t.Fatal(err)
+			}
+			if has, _ := db.Has(metaOffset, nil); has != kept {
+				t.Errorf("a copy up to offset 41 of a log that begins at %d: kept = %v, want %v", logStart, has, kept)
+			}
+			if err := db.Put(metaOffset, []byte("41"), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		db.Close()
 	})
 	t.Run("foreign", func(t *testing.T) {
 		db, err := openLevel(path, []byte("another topic"), func(string, ...any) {})

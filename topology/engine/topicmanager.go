@@ -140,3 +140,13 @@ func topicIdentity(ctx context.Context, cfg client.Config, topic string) ([]byte
 	}
 	return []byte(layoutVersion + " " + m.Cluster + " " + d.ID.String()), nil
 }
+
+// logStart is the first offset that a partition of a table's changelog still has.
+func logStart(cfg client.Config, topic string, partition int32) (int64, error) {
+	t, err := newTopicManager(cfg)
+	if err != nil {
+		return 0, err
+	}
+	defer t.cl.Close()
+	return t.GetOffset(topic, partition, sarama.OffsetOldest)
+}

@@ -11,10 +11,7 @@ import (
 )
 
 // Tx is what a hook may do at the barrier: all of it belongs to the transaction that is open.
-type Tx struct {
-	g   *generation
-	err error
-}
+type Tx struct{ g *generation }
 
 // Partitions are those owned by this instance, in order.
 func (tx *Tx) Partitions() []*Partition {

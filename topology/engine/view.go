@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -14,8 +15,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/syndtr/goleveldb/leveldb"
 	"github.com/syndtr/goleveldb/leveldb/util"
-
-	"context"
 
 	"weir/topology/client"
 )
@@ -119,8 +118,16 @@ func openViewStore(cfg ViewConfig, log *slog.Logger, topic string, partition int
 	if err != nil {
 		return nil, err
 	}
-	db, err := openLevel(filepath.Join(cfg.DataDir, topic, strconv.Itoa(int(partition))), id, log.Warn)
+	begin, err := logStart(cfg.Kafka, topic, partition)
 	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(cfg.DataDir, topic, strconv.Itoa(int(partition)))
+	db, err := openLevel(path, id, log.Warn)
+	if err != nil {
+		return nil, err
+	}
+	if db, err = rebuiltIfBehind(db, path, id, begin, log.Warn); err != nil {
 		return nil, err
 	}
 	v := &viewStore{db: db, dirty: map[string][]byte{}, offset: -1, stop: make(chan struct{})}
