@@ -251,7 +251,6 @@ func produceTo(t *testing.T, kafka, topic string, values [][]byte, place func(id
 type shape struct {
 	preset  string
 	records []kgo.Record
-	want    []string // of the sheet below
 }
 
 // TestShapesOfOtherShops runs weir up with a preset and produces what such a shop has on its topics already, keyed by order_id.

@@ -23,12 +23,16 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"weir/cmd/weir/internal/pipeline"
 	"weir/configs"
 	"weir/processors/orders"
 	"weir/topology"
+	"weir/topology/broker/kafkatest"
 	"weir/topology/client"
 	"weir/topology/engine"
 	"weir/topology/event"
@@ -92,7 +96,7 @@ func (l *transcript) next() <-chan struct{} {
 }
 
 // patience bounds every wait of these tests. They wait for facts: it only ends a test that would never end.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
 
 // start runs a command of weir with a configuration file.
 func start(t *testing.T, name, config string, args ...string) *running {
@@ -457,11 +461,7 @@ func linesOf(t *testing.T, path string) [][]byte {
 // onKafka is a real cluster and names on it that nobody else uses. What has them is deleted after the test.
 func onKafka(t *testing.T) (addr, prefix string) {
 	t.Helper()
-	addr = os.Getenv("WEIR_KAFKA")
-	if addr == "" {
-		t.Skip("SKIP: WEIR_KAFKA names no Kafka broker: nothing is shown about Apache Kafka (`make kafka` runs this test)")
-	}
-	prefix = fmt.Sprintf("t%d-", time.Now().UnixNano())
+	addr, prefix = kafkatest.Start(t), kafkatest.Unique("real")+"-"
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
@@ -486,4 +486,43 @@ func onKafka(t *testing.T) (addr, prefix string) {
 func installation(addr, prefix string) string {
 	return fmt.Sprintf("kafka: {brokers: [%q]}\ntopics: {prefix: %q, orders: %sorders, payments: %spayments, shipments: %sshipments, partitions: 4, replication: 1}\n",
 		addr, prefix, prefix, prefix, prefix)
+}
+
+// TestMissingTopicsAreNamed is about a cluster on which weir may not create topics, and about a view server that finds none of the tables.
+func TestMissingTopicsAreNamed(t *testing.T) {
+	c, addr := cluster(t, kfake.SeedTopics(4, "orders", "payments"))
+	c.ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		create, ok := req.(*kmsg.CreateTopicsRequest)
+		if !ok {
+			return nil, nil, false
+		}
+		res := create.ResponseKind().(*kmsg.CreateTopicsResponse)
+		for _, topic := range create.Topics {
+			refused := kmsg.NewCreateTopicsResponseTopic()
+			refused.Topic, refused.ErrorCode = topic.Topic, kerr.TopicAuthorizationFailed.Code
+			res.Topics = append(res.Topics, refused)
+		}
+		return res, nil, true
+	})
+	r := weir(t, invocation{args: []string{"process", "--brokers", addr, "--instance", "one"}})
+	if r.code == 0 {
+		t.Error("weir process runs without its topics")
+	}
+	for _, says := range []string{"create topic shipments", "TOPIC_AUTHORIZATION_FAILED", "grant this user Create"} {
+		if !strings.Contains(r.err, says) {
+			t.Errorf("does not say %q: %s", says, r.err)
+		}
+	}
+	serve := startServe(t, fmt.Sprintf("kafka: {brokers: [%q]}\n", addr))
+	serve.eventually("the missing tables are not named", func() string {
+		status, body := serve.get("/readyz", nil)
+		for _, says := range []string{topology.TableOrders, topology.TableMetrics, "UNKNOWN_TOPIC_OR_PARTITION", "weir topics --ensure", "topics.prefix"} {
+			if status != http.StatusServiceUnavailable || !strings.Contains(body, says) {
+				return fmt.Sprintf("%d %s", status, body)
+			}
+		}
+		return ""
+	})
+	serve.stop()
 }
