@@ -39,6 +39,6 @@
 //
 // # Lock order
 //
-// Runtime.mu → levels.mu. assignment.mu and tableConsumer.mu are leaves. No lock is held over a call to Kafka or LevelDB except
-// levels.mu while a database is opened.
+// Runtime.mu → levels.mu, level.opening → levels.mu. assignment.mu and tableConsumer.mu are leaves. No lock is held over a call to
+// Kafka or LevelDB except level.opening while a database is opened or closed.
 package engine

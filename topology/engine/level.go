@@ -48,9 +48,10 @@ func appendDeadline(b []byte, at event.UnixMilli, key string) []byte {
 // level is one open database. Get runs without a lock; leveldb.DB is safe for concurrent use.
 type level struct {
 	*leveldb.DB
-	path string
-	refs int
-	key  []byte // scratch of get: one goroutine reads at a time, as Store promises
+	path    string
+	refs    int
+	key     []byte     // scratch of get: one goroutine reads at a time, as Store promises
+	opening sync.Mutex // held while DB is opened, made anew or closed
 }
 
 func (l *level) get(key string) ([]byte, error) {
@@ -88,7 +89,7 @@ func rebuiltIfBehind(db *leveldb.DB, path string, identity []byte, logStart int6
 		return db, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, db.Close())
 	}
 	offset, err := strconv.ParseInt(string(text), 10, 64)
 	if err == nil && offset+1 >= logStart {
@@ -106,10 +107,11 @@ func rebuiltIfBehind(db *leveldb.DB, path string, identity []byte, logStart int6
 
 // levels keeps databases open across generations: opening replays a journal, and a rebalance should not wait for that.
 type levels struct {
-	rt *Runtime
-	mu sync.Mutex
-	m  map[string]*level
-	id map[string][]byte // topic → identity
+	rt     *Runtime
+	mu     sync.Mutex
+	m      map[string]*level
+	id     map[string][]byte // topic → identity
+	closed bool
 
 	logStart func(topic string, partition int32) (int64, error)
 }
@@ -120,9 +122,16 @@ func newLevels(rt *Runtime) *levels {
 	}}
 }
 
+// errStopped ends what still recovers when the runtime has stopped: goka does not wait for that.
+var errStopped = errors.New("the processor has stopped")
+
 func (ls *levels) open(topic string, partition int32) (*level, error) {
 	path := filepath.Join(ls.rt.cfg.DataDir, topic, strconv.Itoa(int(partition)))
 	id, err := ls.identity(topic)
+	if err != nil {
+		return nil, err
+	}
+	begin, err := ls.logStart(topic, partition)
 	if err != nil {
 		return nil, err
 	}
@@ -133,10 +142,11 @@ func (ls *levels) open(topic string, partition int32) (*level, error) {
 		ls.m[path] = l
 	}
 	ls.mu.Unlock()
-	// Partitions open in parallel; goka opens each by one goroutine at a time.
-	begin, err := ls.logStart(topic, partition)
-	if err != nil {
-		return nil, err
+	// Partitions open in parallel. One that an earlier life of the processor still opens is waited for.
+	l.opening.Lock()
+	defer l.opening.Unlock()
+	if ls.isClosed() {
+		return nil, errStopped
 	}
 	if l.DB == nil {
 		if l.DB, err = openLevel(path, id, ls.rt.log.Warn); err != nil {
@@ -152,22 +162,33 @@ func (ls *levels) open(topic string, partition int32) (*level, error) {
 	return l, nil
 }
 
+func (ls *levels) isClosed() bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return ls.closed
+}
+
 func (ls *levels) release(l *level) {
 	ls.mu.Lock()
 	l.refs--
 	ls.mu.Unlock()
 }
 
+// close closes all databases, for good: one that was opened later would stay locked to the next runtime on this folder.
 func (ls *levels) close() {
 	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	for path, l := range ls.m {
+	ls.closed = true
+	all := ls.m
+	ls.m = map[string]*level{}
+	ls.mu.Unlock()
+	for path, l := range all {
+		l.opening.Lock()
 		if l.DB != nil {
 			if err := l.DB.Close(); err != nil {
 				ls.rt.log.Warn("closing a table", "path", path, "error", err)
 			}
 		}
-		delete(ls.m, path)
+		l.opening.Unlock()
 	}
 }
 
