@@ -95,6 +95,7 @@ func (g *Group) Define(rt *engine.Runtime) engine.Spec {
 		CheckKeys:  true,
 		Hooks: engine.Hooks{
 			BeforeCommit: g.sendDeltas,
+			Held:         g.held,
 			Rollback:     g.reset,
 			Deadline:     g.deadline,
 			Timer:        g.expire,
@@ -232,6 +233,16 @@ func (g *Group) sendDeltas(tx *engine.Tx) error {
 		}
 		return err
 	})
+}
+
+// held is how many deltas wait: each cell of an accumulator becomes a row in about three windows.
+func (g *Group) held() (n int) {
+	for _, s := range g.shards {
+		if s != nil {
+			n += 3 * s.acc.Len()
+		}
+	}
+	return n
 }
 
 func (g *Group) reset() {

@@ -122,12 +122,13 @@ type generation struct {
 	partitions     int32            // of the group's input topics
 	markPartitions map[string]int32 // of the topics that get its watermark
 
-	lastCommit time.Time
-	pending    int // records processed since begin
-	paused     map[topicPartition]struct{}
-	polled     int // records of the last poll
-	polledAt   time.Time
-	reportedAt time.Time
+	lastCommit    time.Time
+	pending       int // records processed since begin
+	paused        map[topicPartition]struct{}
+	heldPerRecord float64 // as of the last transaction that held any
+	polled        int     // records of the last poll
+	polledAt      time.Time
+	reportedAt    time.Time
 }
 
 func newGeneration(rt *Runtime, s session, topics map[string][]int32, changed <-chan struct{}) *generation {
@@ -354,9 +355,28 @@ func (g *generation) pollOnce() kgo.Fetches {
 	}
 	ctx, cancel := context.WithTimeout(g.live, wait)
 	defer cancel()
-	fetches := g.s.poll(ctx, maxPollRecords)
+	fetches := g.s.poll(ctx, g.pollLimit())
 	g.polledAt = time.Now()
 	return fetches
+}
+
+// pollLimit keeps one poll from holding far more than a transaction should: sparse events touch many rows each.
+func (g *generation) pollLimit() int {
+	held := g.rt.spec.Hooks.Held
+	if held == nil || g.pending == 0 {
+		return g.nextPoll(0)
+	}
+	return g.nextPoll(float64(held()) / float64(g.pending))
+}
+
+func (g *generation) nextPoll(heldPerRecord float64) int {
+	if heldPerRecord > 0 {
+		g.heldPerRecord = heldPerRecord
+	}
+	if g.heldPerRecord == 0 {
+		return maxPollRecords
+	}
+	return max(1000, min(maxPollRecords, int(maxHeld/2/g.heldPerRecord)))
 }
 
 // backlog reports that more input is buffered already than a live stream brings.
@@ -454,6 +474,9 @@ func (g *generation) due(now time.Time) bool {
 		return false
 	}
 	if g.pending >= maxPendingRecords || g.dirtyBytes() >= maxDirtyBytes {
+		return true
+	}
+	if held := g.rt.spec.Hooks.Held; held != nil && held() >= maxHeld {
 		return true
 	}
 	return now.Sub(g.lastCommit) >= g.interval()

@@ -56,6 +56,7 @@ const (
 	maxPollRecords    = 50_000
 	maxPendingRecords = 150_000 // input records in one transaction
 	maxDirtyBytes     = 192 << 20
+	maxHeld           = 150_000 // records that wait for the commit to be sent
 	transactionLimit  = 60 * time.Second
 	claimBuffer       = 1024
 )
@@ -107,6 +108,8 @@ type Spec struct {
 type Hooks struct {
 	// BeforeCommit may add output and rows to the transaction that is about to end.
 	BeforeCommit func(*Tx) error
+	// Held tells how many records BeforeCommit would send now: a transaction that holds too many is committed early.
+	Held func() int
 	// Rollback follows an abort: rows and output since the last commit are gone, so must be what was kept beside them.
 	Rollback func()
 	// Deadline tells when a row wants Timer to be called. It depends on nothing but its arguments.
