@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/lovoo/goka/storage"
@@ -50,6 +51,8 @@ type Store struct {
 	filter       keyFilter
 	hits, misses int64 // since the last report
 	recovered    bool
+	ending       sync.Mutex // goka marks a table recovered in a goroutine that it does not wait for when it stops
+	closed       bool
 	offset       int64 // of the changelog, as recovered or committed
 	sentTo       int64 // greatest changelog offset of the open transaction
 
@@ -81,6 +84,9 @@ func (s *Store) Open() error { return nil }
 
 // Close waits for the last write. Rows that are not committed are dropped.
 func (s *Store) Close() error {
+	s.ending.Lock()
+	defer s.ending.Unlock()
+	s.closed = true
 	if !s.recovered && len(s.dirty) > 0 { // recovery was cut short: what was read is committed, keep it
 		if err := s.writeRecovered(); err != nil {
 			return err
@@ -160,6 +166,11 @@ func (s *Store) SetOffset(offset int64) error {
 
 // MarkRecovered ends recovery: from here on rows become LevelDB's by commits.
 func (s *Store) MarkRecovered() error {
+	s.ending.Lock()
+	defer s.ending.Unlock()
+	if s.closed {
+		return nil
+	}
 	if err := s.writeRecovered(); err != nil {
 		return err
 	}
