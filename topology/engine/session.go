@@ -2,11 +2,13 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -33,7 +35,10 @@ func (rt *Runtime) newSession(ctx context.Context, topics []string, a *assignmen
 	if err != nil {
 		return nil, err
 	}
+	life, end := context.WithCancel(context.Background())
+	ender := closer{rt, end}
 	opts = append(opts,
+		kgo.WithContext(life),
 		kgo.ConsumeTopics(topics...),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, m map[string][]int32) { a.assigned(m) }),
 		kgo.OnPartitionsRevoked(func(context.Context, *kgo.Client, map[string][]int32) { a.revoked() }),
@@ -42,9 +47,10 @@ func (rt *Runtime) newSession(ctx context.Context, topics []string, a *assignmen
 	if rt.cfg.Guarantee == AtLeastOnce {
 		cl, err := kgo.NewClient(append(opts, kgo.DisableAutoCommit())...)
 		if err != nil {
+			end()
 			return nil, err
 		}
-		return &flushSession{cl: cl, leave: rt.leaver()}, nil
+		return &flushSession{cl: cl, closer: ender}, nil
 	}
 	// The transactional id is this instance's own: starting it fences what an earlier life of the instance left open, at once,
 	// so that recovery does not wait for that transaction to time out.
@@ -54,34 +60,64 @@ func (rt *Runtime) newSession(ctx context.Context, topics []string, a *assignmen
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 	)...)
 	if err != nil {
+		end()
 		return nil, err
 	}
 	fence, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if _, _, err := txn.Client().ProducerID(fence); err != nil {
-		txn.Close()
+		ender.close(txn.Client())
 		return nil, fmt.Errorf("starting transactional producer %q: %w", id, err)
 	}
-	return &txnSession{s: txn, leave: rt.leaver()}, nil
+	return &txnSession{s: txn, closer: ender}, nil
 }
 
 // transactionTimeout bounds how long a dead instance's open transaction holds back the readers of its topics.
 const transactionTimeout = 15 * time.Second
 
-// leaver returns what a graceful stop does about membership: nothing (a restart within the session timeout takes the
-// partitions back without a rebalance), or leave so that others take over at once.
-func (rt *Runtime) leaver() func(*kgo.Client) {
-	if !rt.cfg.LeaveOnStop {
-		return func(*kgo.Client) {}
+// closer ends a client in bounded time.
+type closer struct {
+	rt  *Runtime
+	end context.CancelFunc // of the client's context
+}
+
+// closeTimeout bounds how long a stop waits for the group's coordinator. A client that is just joining is answered once all its peers
+// have joined too, which can take the rebalance timeout; by then whoever stops this process would have killed it.
+const closeTimeout = time.Second
+
+// close ends the client. What that does to the membership is nothing (a restart within the session timeout takes the partitions back
+// without a rebalance), or with LeaveOnStop to leave, so that others take over at once.
+func (c closer) close(cl *kgo.Client) {
+	t := time.AfterFunc(closeTimeout, c.end)
+	defer t.Stop()
+	cl.Close()
+	c.end()
+	if !c.rt.cfg.LeaveOnStop {
+		return
 	}
-	return func(cl *kgo.Client) {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		_, err := kadm.NewClient(cl).LeaveGroup(ctx, kadm.LeaveGroup(rt.name).InstanceIDs(rt.cfg.Instance))
-		if err != nil {
-			rt.log.Warn("leaving the group failed; the partitions move after the session timeout", "error", err)
-		}
+	if err := c.rt.leave(); err != nil {
+		c.rt.log.Warn("leaving the group failed; the partitions move after the session timeout", "error", err)
 	}
+}
+
+// leave takes this instance out of the group, once its client is closed: a client that hears that it is no member any more joins again,
+// and the group would wait a session for it.
+func (rt *Runtime) leave() error {
+	tm, err := newTopicManager(rt.cfg.Kafka)
+	if err != nil {
+		return err
+	}
+	defer tm.cl.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	left, err := tm.adm.LeaveGroup(ctx, kadm.LeaveGroup(rt.name).InstanceIDs(rt.cfg.Instance))
+	if err == nil {
+		err = left.Error()
+	}
+	if errors.Is(err, kerr.UnknownMemberID) { // it had not joined
+		return nil
+	}
+	return err
 }
 
 // failure keeps the first failed produce since begin.
@@ -130,8 +166,8 @@ func (f *failure) produceOn(cl *kgo.Client, r *kgo.Record, promise func(*kgo.Rec
 // txnSession is exactly_once: input offsets, changelog and output commit or abort together (KIP-447).
 type txnSession struct {
 	failure
-	s     *kgo.GroupTransactSession
-	leave func(*kgo.Client)
+	s      *kgo.GroupTransactSession
+	closer closer
 }
 
 func (t *txnSession) client() *kgo.Client { return t.s.Client() }
@@ -155,14 +191,14 @@ func (t *txnSession) abort(ctx context.Context) error {
 	_, err := t.s.End(ctx, kgo.TryAbort)
 	return err
 }
-func (t *txnSession) close() { t.leave(t.s.Client()); t.s.Close() }
+func (t *txnSession) close() { t.closer.close(t.s.Client()) }
 
 // flushSession is at_least_once: offsets are committed after everything that follows from them is acknowledged, so a later
 // message's commit cannot overtake an earlier one's output.
 type flushSession struct {
 	failure
-	cl    *kgo.Client
-	leave func(*kgo.Client)
+	cl     *kgo.Client
+	closer closer
 }
 
 func (f *flushSession) client() *kgo.Client                               { return f.cl }
@@ -184,7 +220,7 @@ func (f *flushSession) commit(ctx context.Context) (bool, error) {
 
 // abort cannot take back what was sent; the generation must end, so that reading starts again from the committed offsets.
 func (f *flushSession) abort(ctx context.Context) error { return f.cl.AbortBufferedRecords(ctx) }
-func (f *flushSession) close()                          { f.leave(f.cl); f.cl.Close() }
+func (f *flushSession) close()                          { f.closer.close(f.cl) }
 
 // byNumber sends records with a partition to it, and all others where murmur2 of their key says, as Java clients do.
 type byNumber struct{ byKey kgo.Partitioner }
