@@ -3,6 +3,7 @@ package played
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -40,7 +41,8 @@ func isReserved(key string) bool { return engine.IsReserved(key) }
 
 func openReading(kafka client.Config, adm *kadm.Client, topics []string) (*reading, error) {
 	opts, err := kafka.With(kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
+		kgo.FetchMaxWait(100*time.Millisecond)) // a fetch that waits for some partitions holds up what is new in others
 	if err != nil {
 		return nil, err
 	}

@@ -3,8 +3,10 @@ package played
 import (
 	"bytes"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +43,9 @@ var (
 // Files that are played under the hostile schedule too: they hold what could be lost or doubled by a crash, and timers that fire.
 var disturbed = []string{"duplicates", "payment_before_order", "overcapture", "retention", "sessions", "late", "malformed", "window_retention"}
 
+// seedsEnv names how many more hostile schedules to play every file under, for who looks for what one does not show.
+const seedsEnv = "WEIR_TEST_SEEDS"
+
 // The files of a short run.
 var short = []string{"happy_path", "retention", "sessions"}
 
@@ -52,6 +57,7 @@ func play(t *testing.T, bootstrap string) {
 	if len(files) < 12 {
 		t.Fatalf("found %d scenario files only", len(files))
 	}
+	extra, _ := strconv.Atoi(os.Getenv(seedsEnv))
 	var total tally
 	t.Cleanup(func() { total.check(t) })
 	for _, path := range files {
@@ -60,8 +66,14 @@ func play(t *testing.T, bootstrap string) {
 			continue
 		}
 		schedules := []scenario.Schedule{calm}
-		if slices.Contains(disturbed, name) {
+		if slices.Contains(disturbed, name) || extra > 0 {
 			schedules = append(schedules, hostile)
+		}
+		for n := range extra {
+			s := hostile
+			s.Seed += uint64(n) + 1
+			s.Instances = 1 + n%3
+			schedules = append(schedules, s)
 		}
 		for _, s := range schedules {
 			t.Run(name+"/"+s.String(), func(t *testing.T) {
