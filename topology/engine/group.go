@@ -335,13 +335,13 @@ func (g *generation) loop(ctx context.Context) (err error) {
 	}
 }
 
-// pollGap is the least time between polls of a live stream. Records become visible at commits only, so fetching each of them the
-// moment it arrives would cost requests and win nothing.
-const pollGap = 4 * time.Millisecond
+// pollsPerCommit bounds how often a live stream is polled between commits. Records become visible at commits only, so fetching each of
+// them the moment it arrives would cost requests and wake-ups, and win nothing.
+const pollsPerCommit = 5
 
 // pollOnce waits for records at most until something else is due: a commit, timers, the watermark of idle sources.
 func (g *generation) pollOnce() kgo.Fetches {
-	if gap := time.Until(g.polledAt.Add(pollGap)); gap > 0 && g.polled > 0 && g.polled < maxPollRecords/20 && !g.backlog() {
+	if gap := time.Until(g.polledAt.Add(g.rt.cfg.CommitInterval / pollsPerCommit)); gap > 0 && g.polled > 0 && g.polled < maxPollRecords/20 && !g.backlog() {
 		t := time.NewTimer(gap)
 		select {
 		case <-t.C:
