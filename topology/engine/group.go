@@ -123,7 +123,8 @@ type generation struct {
 	markPartitions map[string]int32 // of the topics that get its watermark
 
 	lastCommit    time.Time
-	pending       int // records processed since begin
+	pending       int  // records processed since begin
+	torn          bool // it ended between two barriers: what it has done must be dropped, but callbacks may still run
 	paused        map[topicPartition]struct{}
 	heldPerRecord float64 // as of the last transaction that held any
 	polled        int     // records of the last poll
@@ -183,8 +184,11 @@ func (g *generation) run(ctx context.Context, h sarama.ConsumerGroupHandler) (er
 		return g.cleanup(h, err)
 	}
 	g.rt.log.Info("generation started", "generation", g.id, "partitions", len(g.owned), "recovery", time.Since(started).Round(time.Millisecond))
-	err = g.loop(ctx)
-	return g.cleanup(h, err)
+	err = g.cleanup(h, g.loop(ctx))
+	if g.torn { // only now does no callback run any more that could add to what is dropped
+		err = g.rollback(err)
+	}
+	return err
 }
 
 // setup lets goka recover the tables. It is given up when the partitions are taken away meanwhile.
@@ -303,7 +307,11 @@ func (g *generation) loop(ctx context.Context) (err error) {
 		}
 		fetches := g.pollOnce()
 		if err := g.process(fetches); err != nil {
-			return g.rollback(err)
+			g.torn = true
+			if g.isOver() { // among the records are the next assignment's
+				return nil
+			}
+			return err
 		}
 		if err := g.fireTimers(); err != nil {
 			return g.rollback(err)
