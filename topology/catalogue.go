@@ -9,20 +9,26 @@ const (
 	Payments  = "payments"
 	Shipments = "shipments"
 
-	Deltas       = "weir-deltas"       // orders → metrics: table.Cell, key = metric row
-	Observations = "weir-observations" // orders → entities
-	Signals      = "weir-signals"      // entities → orders
-	Findings     = "weir-findings"     // orders → alerts: table.Finding, key rule|entity
-	DeadLetters  = "weir-dead-letters" // input that could not be understood, as it came
+	Deltas       = "weir-deltas"         // orders → metrics: table.Cell, key = metric row
+	Observations = "weir-observations"   // orders → entities: sequences of table.Observation, key kind:id
+	Findings     = "weir-findings"       // orders and entities → alerts: table.Finding, key = the alert's entity, kind:id
+	Commands     = "weir-alert-commands" // views → alerts: table.Decision, key as of findings
+	Alerts       = "alerts"              // alerts → whoever wants them: CloudEvents in JSON, key as of findings
+	Rules        = "weir-rules"          // the rule book, compacted
+	DeadLetters  = "weir-dead-letters"   // input that could not be understood, as it came
 )
 
 // Group names: goka names the table after the group.
 const (
-	GroupOrders  = "weir-orders"
-	GroupMetrics = "weir-metrics"
+	GroupOrders   = "weir-orders"
+	GroupMetrics  = "weir-metrics"
+	GroupEntities = "weir-entities"
+	GroupAlerts   = "weir-alerts"
 
-	TableOrders  = GroupOrders + tableSuffix
-	TableMetrics = GroupMetrics + tableSuffix
+	TableOrders   = GroupOrders + tableSuffix
+	TableMetrics  = GroupMetrics + tableSuffix
+	TableEntities = GroupEntities + tableSuffix
+	TableAlerts   = GroupAlerts + tableSuffix
 )
 
 const tableSuffix = "-table"
@@ -55,7 +61,8 @@ type Topic struct {
 // Own lists the topics that weir makes for itself.
 func (n Names) Own() []Topic {
 	return []Topic{
-		{n.In(Deltas), Stream}, {n.In(Findings), Stream}, {n.In(DeadLetters), Stream},
-		{n.In(TableOrders), Table}, {n.In(TableMetrics), Table},
+		{n.In(Deltas), Stream}, {n.In(Observations), Stream}, {n.In(Findings), Stream}, {n.In(Commands), Stream},
+		{n.In(Alerts), Stream}, {n.In(DeadLetters), Stream}, {n.In(Rules), Table},
+		{n.In(TableOrders), Table}, {n.In(TableMetrics), Table}, {n.In(TableEntities), Table}, {n.In(TableAlerts), Table},
 	}
 }

@@ -68,13 +68,17 @@ func ownPackages(t *testing.T) []listed {
 }
 
 // place returns the layer of a package and its unit there: processors/orders is one, views with everything below it
-// another. All of topology is one unit, in which Go itself forbids cycles.
+// another. The rule language stands between the groups and topology. All of topology is one unit, in which Go itself forbids cycles.
 func place(t *testing.T, pkg string) (layer int, unit string) {
 	t.Helper()
 	parts := strings.Split(strings.TrimPrefix(pkg, "weir/"), "/")
-	for i, names := range layers {
+	for n, names := range layers {
+		i := 2 * n
 		if slices.Contains(names, parts[0]) {
-			if parts[0] == "processors" && len(parts) > 1 {
+			switch {
+			case len(parts) > 1 && parts[1] == "rule" && parts[0] == "processors":
+				return i + 1, "processors/rule" // the language that the groups share
+			case len(parts) > 1 && parts[0] == "processors":
 				return i, parts[0] + "/" + parts[1]
 			}
 			return i, parts[0]

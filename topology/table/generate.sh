@@ -6,6 +6,6 @@ bin=$(mktemp -d)
 trap 'rm -rf "$bin"' EXIT
 GOBIN=$bin go install google.golang.org/protobuf/cmd/protoc-gen-go github.com/planetscale/vtprotobuf/cmd/protoc-gen-go-vtproto
 pools=()
-for m in Order Entry Cell; do pools+=(--go-vtproto_opt="pool=weir/topology/table.$m"); done
+for m in Order Entry Cell Finding Case; do pools+=(--go-vtproto_opt="pool=weir/topology/table.$m"); done
 PATH=$bin:$PATH protoc --go_out=. --go_opt=paths=source_relative \
   --go-vtproto_out=. --go-vtproto_opt=paths=source_relative,features=marshal+unmarshal+size+pool+equal+clone "${pools[@]}" rows.proto

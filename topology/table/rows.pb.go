@@ -52,18 +52,20 @@ type Order struct {
 	CustomerCreatedAtMs int64   `protobuf:"varint,17,opt,name=customer_created_at_ms,json=customerCreatedAtMs,proto3" json:"customer_created_at_ms,omitempty"`
 	Client              *Client `protobuf:"bytes,18,opt,name=client,proto3" json:"client,omitempty"`
 	// State, recomputed from entries.
-	CapturedMinor     int64    `protobuf:"varint,20,opt,name=captured_minor,json=capturedMinor,proto3" json:"captured_minor,omitempty"`      // in the order's currency
-	RefundedMinor     int64    `protobuf:"varint,21,opt,name=refunded_minor,json=refundedMinor,proto3" json:"refunded_minor,omitempty"`      // in the order's currency
-	PaidAtMs          int64    `protobuf:"varint,22,opt,name=paid_at_ms,json=paidAtMs,proto3" json:"paid_at_ms,omitempty"`                   // when captures reached the total; 0 = not yet
-	DispatchedAtMs    int64    `protobuf:"varint,23,opt,name=dispatched_at_ms,json=dispatchedAtMs,proto3" json:"dispatched_at_ms,omitempty"` // first dispatch
-	DeliveredAtMs     int64    `protobuf:"varint,24,opt,name=delivered_at_ms,json=deliveredAtMs,proto3" json:"delivered_at_ms,omitempty"`    // first delivery
-	CancelledAtMs     int64    `protobuf:"varint,25,opt,name=cancelled_at_ms,json=cancelledAtMs,proto3" json:"cancelled_at_ms,omitempty"`
-	LastAtMs          int64    `protobuf:"varint,26,opt,name=last_at_ms,json=lastAtMs,proto3" json:"last_at_ms,omitempty"`                            // greatest event time seen
-	Stages            uint32   `protobuf:"varint,27,opt,name=stages,proto3" json:"stages,omitempty"`                                                  // bit set of funnel stages already counted, see StageCreated…
-	Duplicates        int64    `protobuf:"varint,28,opt,name=duplicates,proto3" json:"duplicates,omitempty"`                                          // redeliveries of an event id already applied
-	Entries           []*Entry `protobuf:"bytes,30,rep,name=entries,proto3" json:"entries,omitempty"`                                                 // every event applied, at most MaxEntries
-	Findings          []string `protobuf:"bytes,31,rep,name=findings,proto3" json:"findings,omitempty"`                                               // names of findings raised, each once
-	CreatedTotalMinor int64    `protobuf:"varint,32,opt,name=created_total_minor,json=createdTotalMinor,proto3" json:"created_total_minor,omitempty"` // total of order.created, what gmv counted
+	CapturedMinor     int64     `protobuf:"varint,20,opt,name=captured_minor,json=capturedMinor,proto3" json:"captured_minor,omitempty"`      // in the order's currency
+	RefundedMinor     int64     `protobuf:"varint,21,opt,name=refunded_minor,json=refundedMinor,proto3" json:"refunded_minor,omitempty"`      // in the order's currency
+	PaidAtMs          int64     `protobuf:"varint,22,opt,name=paid_at_ms,json=paidAtMs,proto3" json:"paid_at_ms,omitempty"`                   // when captures reached the total; 0 = not yet
+	DispatchedAtMs    int64     `protobuf:"varint,23,opt,name=dispatched_at_ms,json=dispatchedAtMs,proto3" json:"dispatched_at_ms,omitempty"` // first dispatch
+	DeliveredAtMs     int64     `protobuf:"varint,24,opt,name=delivered_at_ms,json=deliveredAtMs,proto3" json:"delivered_at_ms,omitempty"`    // first delivery
+	CancelledAtMs     int64     `protobuf:"varint,25,opt,name=cancelled_at_ms,json=cancelledAtMs,proto3" json:"cancelled_at_ms,omitempty"`
+	LastAtMs          int64     `protobuf:"varint,26,opt,name=last_at_ms,json=lastAtMs,proto3" json:"last_at_ms,omitempty"`                            // greatest event time seen
+	Stages            uint32    `protobuf:"varint,27,opt,name=stages,proto3" json:"stages,omitempty"`                                                  // bit set of funnel stages already counted, see StageCreated…
+	Duplicates        int64     `protobuf:"varint,28,opt,name=duplicates,proto3" json:"duplicates,omitempty"`                                          // redeliveries of an event id already applied
+	Entries           []*Entry  `protobuf:"bytes,30,rep,name=entries,proto3" json:"entries,omitempty"`                                                 // every event applied, at most MaxEntries
+	Findings          []string  `protobuf:"bytes,31,rep,name=findings,proto3" json:"findings,omitempty"`                                               // names of findings raised, each once
+	CreatedTotalMinor int64     `protobuf:"varint,32,opt,name=created_total_minor,json=createdTotalMinor,proto3" json:"created_total_minor,omitempty"` // total of order.created, what gmv counted
+	NextDueMs         int64     `protobuf:"varint,33,opt,name=next_due_ms,json=nextDueMs,proto3" json:"next_due_ms,omitempty"`                         // when a rule of this order has to be judged again though no event comes; 0 = never
+	Raised            []*Raised `protobuf:"bytes,34,rep,name=raised,proto3" json:"raised,omitempty"`                                                   // hits of order rules that hold, sorted by (rule, key)
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -308,6 +310,89 @@ func (x *Order) GetCreatedTotalMinor() int64 {
 	return 0
 }
 
+func (x *Order) GetNextDueMs() int64 {
+	if x != nil {
+		return x.NextDueMs
+	}
+	return 0
+}
+
+func (x *Order) GetRaised() []*Raised {
+	if x != nil {
+		return x.Raised
+	}
+	return nil
+}
+
+// Raised is a hit that an order has told of and that it must withdraw when it holds no longer.
+type Raised struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rule          string                 `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	RuleHash      uint32                 `protobuf:"fixed32,2,opt,name=rule_hash,json=ruleHash,proto3" json:"rule_hash,omitempty"`
+	Key           uint64                 `protobuf:"fixed64,3,opt,name=key,proto3" json:"key,omitempty"`     // of the hit within the rule, see Finding.hit
+	Entity        string                 `protobuf:"bytes,4,opt,name=entity,proto3" json:"entity,omitempty"` // which the finding was sent to
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Raised) Reset() {
+	*x = Raised{}
+	mi := &file_rows_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Raised) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Raised) ProtoMessage() {}
+
+func (x *Raised) ProtoReflect() protoreflect.Message {
+	mi := &file_rows_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Raised.ProtoReflect.Descriptor instead.
+func (*Raised) Descriptor() ([]byte, []int) {
+	return file_rows_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Raised) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Raised) GetRuleHash() uint32 {
+	if x != nil {
+		return x.RuleHash
+	}
+	return 0
+}
+
+func (x *Raised) GetKey() uint64 {
+	if x != nil {
+		return x.Key
+	}
+	return 0
+}
+
+func (x *Raised) GetEntity() string {
+	if x != nil {
+		return x.Entity
+	}
+	return ""
+}
+
 type Item struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ProductId     string                 `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
@@ -321,7 +406,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_rows_proto_msgTypes[1]
+	mi := &file_rows_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -333,7 +418,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_rows_proto_msgTypes[1]
+	mi := &file_rows_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -346,7 +431,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_rows_proto_rawDescGZIP(), []int{1}
+	return file_rows_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Item) GetProductId() string {
@@ -396,7 +481,7 @@ type Client struct {
 
 func (x *Client) Reset() {
 	*x = Client{}
-	mi := &file_rows_proto_msgTypes[2]
+	mi := &file_rows_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -408,7 +493,7 @@ func (x *Client) String() string {
 func (*Client) ProtoMessage() {}
 
 func (x *Client) ProtoReflect() protoreflect.Message {
-	mi := &file_rows_proto_msgTypes[2]
+	mi := &file_rows_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -421,7 +506,7 @@ func (x *Client) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Client.ProtoReflect.Descriptor instead.
 func (*Client) Descriptor() ([]byte, []int) {
-	return file_rows_proto_rawDescGZIP(), []int{2}
+	return file_rows_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Client) GetIp() string {
@@ -469,13 +554,16 @@ type Entry struct {
 	Offset        int64                  `protobuf:"varint,12,opt,name=offset,proto3" json:"offset,omitempty"`
 	ArrivedAtMs   int64                  `protobuf:"varint,13,opt,name=arrived_at_ms,json=arrivedAtMs,proto3" json:"arrived_at_ms,omitempty"` // the record's Kafka timestamp
 	Counted       bool                   `protobuf:"varint,14,opt,name=counted,proto3" json:"counted,omitempty"`                              // false while it waits for its order
+	EventId       string                 `protobuf:"bytes,15,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	Card          *Card                  `protobuf:"bytes,16,opt,name=card,proto3" json:"card,omitempty"`     // payments
+	Client        *Client                `protobuf:"bytes,17,opt,name=client,proto3" json:"client,omitempty"` // of a payment
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_rows_proto_msgTypes[3]
+	mi := &file_rows_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -487,7 +575,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_rows_proto_msgTypes[3]
+	mi := &file_rows_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -500,7 +588,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_rows_proto_rawDescGZIP(), []int{3}
+	return file_rows_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Entry) GetIdHash() uint64 {
@@ -601,6 +689,103 @@ func (x *Entry) GetCounted() bool {
 	return false
 }
 
+func (x *Entry) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *Entry) GetCard() *Card {
+	if x != nil {
+		return x.Card
+	}
+	return nil
+}
+
+func (x *Entry) GetClient() *Client {
+	if x != nil {
+		return x.Client
+	}
+	return nil
+}
+
+type Card struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Fingerprint   string                 `protobuf:"bytes,1,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Bin           string                 `protobuf:"bytes,2,opt,name=bin,proto3" json:"bin,omitempty"`
+	Last4         string                 `protobuf:"bytes,3,opt,name=last4,proto3" json:"last4,omitempty"`
+	Country       string                 `protobuf:"bytes,4,opt,name=country,proto3" json:"country,omitempty"`
+	Funding       string                 `protobuf:"bytes,5,opt,name=funding,proto3" json:"funding,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Card) Reset() {
+	*x = Card{}
+	mi := &file_rows_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Card) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Card) ProtoMessage() {}
+
+func (x *Card) ProtoReflect() protoreflect.Message {
+	mi := &file_rows_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Card.ProtoReflect.Descriptor instead.
+func (*Card) Descriptor() ([]byte, []int) {
+	return file_rows_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Card) GetFingerprint() string {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return ""
+}
+
+func (x *Card) GetBin() string {
+	if x != nil {
+		return x.Bin
+	}
+	return ""
+}
+
+func (x *Card) GetLast4() string {
+	if x != nil {
+		return x.Last4
+	}
+	return ""
+}
+
+func (x *Card) GetCountry() string {
+	if x != nil {
+		return x.Country
+	}
+	return ""
+}
+
+func (x *Card) GetFunding() string {
+	if x != nil {
+		return x.Funding
+	}
+	return ""
+}
+
 // Cell is one aggregate: a metric row of group metrics, and, as a record on weir-deltas, what is added to one.
 // Merging cells is commutative and associative; which fields are used follows from the metric's aggregator.
 type Cell struct {
@@ -622,7 +807,7 @@ type Cell struct {
 
 func (x *Cell) Reset() {
 	*x = Cell{}
-	mi := &file_rows_proto_msgTypes[4]
+	mi := &file_rows_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -634,7 +819,7 @@ func (x *Cell) String() string {
 func (*Cell) ProtoMessage() {}
 
 func (x *Cell) ProtoReflect() protoreflect.Message {
-	mi := &file_rows_proto_msgTypes[4]
+	mi := &file_rows_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -647,7 +832,7 @@ func (x *Cell) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cell.ProtoReflect.Descriptor instead.
 func (*Cell) Descriptor() ([]byte, []int) {
-	return file_rows_proto_rawDescGZIP(), []int{4}
+	return file_rows_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Cell) GetCount() int64 {
@@ -738,7 +923,7 @@ type TopEntry struct {
 
 func (x *TopEntry) Reset() {
 	*x = TopEntry{}
-	mi := &file_rows_proto_msgTypes[5]
+	mi := &file_rows_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -750,7 +935,7 @@ func (x *TopEntry) String() string {
 func (*TopEntry) ProtoMessage() {}
 
 func (x *TopEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_rows_proto_msgTypes[5]
+	mi := &file_rows_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -763,7 +948,7 @@ func (x *TopEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TopEntry.ProtoReflect.Descriptor instead.
 func (*TopEntry) Descriptor() ([]byte, []int) {
-	return file_rows_proto_rawDescGZIP(), []int{5}
+	return file_rows_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TopEntry) GetValue() string {
@@ -799,7 +984,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_rows_proto_msgTypes[6]
+	mi := &file_rows_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -811,7 +996,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_rows_proto_msgTypes[6]
+	mi := &file_rows_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -824,7 +1009,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_rows_proto_rawDescGZIP(), []int{6}
+	return file_rows_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Session) GetStartMs() int64 {
@@ -865,7 +1050,7 @@ type Slice struct {
 
 func (x *Slice) Reset() {
 	*x = Slice{}
-	mi := &file_rows_proto_msgTypes[7]
+	mi := &file_rows_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -877,7 +1062,7 @@ func (x *Slice) String() string {
 func (*Slice) ProtoMessage() {}
 
 func (x *Slice) ProtoReflect() protoreflect.Message {
-	mi := &file_rows_proto_msgTypes[7]
+	mi := &file_rows_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -890,7 +1075,7 @@ func (x *Slice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slice.ProtoReflect.Descriptor instead.
 func (*Slice) Descriptor() ([]byte, []int) {
-	return file_rows_proto_rawDescGZIP(), []int{7}
+	return file_rows_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Slice) GetStartMs() int64 {
@@ -922,7 +1107,7 @@ type Mark struct {
 
 func (x *Mark) Reset() {
 	*x = Mark{}
-	mi := &file_rows_proto_msgTypes[8]
+	mi := &file_rows_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +1119,7 @@ func (x *Mark) String() string {
 func (*Mark) ProtoMessage() {}
 
 func (x *Mark) ProtoReflect() protoreflect.Message {
-	mi := &file_rows_proto_msgTypes[8]
+	mi := &file_rows_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +1132,7 @@ func (x *Mark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mark.ProtoReflect.Descriptor instead.
 func (*Mark) Descriptor() ([]byte, []int) {
-	return file_rows_proto_rawDescGZIP(), []int{8}
+	return file_rows_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Mark) GetSource() string {
@@ -997,7 +1182,7 @@ type Marks struct {
 
 func (x *Marks) Reset() {
 	*x = Marks{}
-	mi := &file_rows_proto_msgTypes[9]
+	mi := &file_rows_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1009,7 +1194,7 @@ func (x *Marks) String() string {
 func (*Marks) ProtoMessage() {}
 
 func (x *Marks) ProtoReflect() protoreflect.Message {
-	mi := &file_rows_proto_msgTypes[9]
+	mi := &file_rows_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1022,7 +1207,7 @@ func (x *Marks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Marks.ProtoReflect.Descriptor instead.
 func (*Marks) Descriptor() ([]byte, []int) {
-	return file_rows_proto_rawDescGZIP(), []int{9}
+	return file_rows_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Marks) GetSources() []*Mark {
@@ -1046,24 +1231,37 @@ func (x *Marks) GetCounters() map[string]int64 {
 	return nil
 }
 
-// Finding is a record of weir-findings, key rule|entity.
+// Finding is a record of weir-findings, key entity: a rule, or one part of it, holds at an event, or holds no longer.
+//
+// A hit of a rule is made of all parts of one clause: what a rule asks of the customer and what it asks of the ip are found by
+// different rows, and meet in the row of the entity that the alert is about. Identity of a part: (entity, rule, rule_hash, hit,
+// clause, part). The same identity again replaces what was said before.
 type Finding struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rule          string                 `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
-	Entity        string                 `protobuf:"bytes,2,opt,name=entity,proto3" json:"entity,omitempty"`
-	OrderId       string                 `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	AtMs          int64                  `protobuf:"varint,4,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
-	Detail        string                 `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
-	Observed      int64                  `protobuf:"varint,6,opt,name=observed,proto3" json:"observed,omitempty"`
-	Threshold     int64                  `protobuf:"varint,7,opt,name=threshold,proto3" json:"threshold,omitempty"`
-	Currency      string                 `protobuf:"bytes,8,opt,name=currency,proto3" json:"currency,omitempty"`
+	Entity        string                 `protobuf:"bytes,2,opt,name=entity,proto3" json:"entity,omitempty"`                       // what the alert is about: customer:c1, order:o1, …
+	OrderId       string                 `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`      // of the event
+	AtMs          int64                  `protobuf:"varint,4,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`              // when the rule holds: the event's time, or the deadline that passed
+	RuleHash      uint32                 `protobuf:"fixed32,9,opt,name=rule_hash,json=ruleHash,proto3" json:"rule_hash,omitempty"` // of the rule's definition: parts of different definitions never meet
+	Version       int64                  `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"`
+	Hit           uint64                 `protobuf:"fixed64,11,opt,name=hit,proto3" json:"hit,omitempty"`                             // which hit of the rule: xxhash64 of the event's id, or of what an order rule tells apart
+	Clause        uint32                 `protobuf:"varint,12,opt,name=clause,proto3" json:"clause,omitempty"`                        // which alternative of the rule
+	Part          uint32                 `protobuf:"varint,13,opt,name=part,proto3" json:"part,omitempty"`                            // which of its parts, from 0
+	Parts         uint32                 `protobuf:"varint,14,opt,name=parts,proto3" json:"parts,omitempty"`                          // of how many
+	Withdrawn     bool                   `protobuf:"varint,15,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`                  // later or corrected events show that it does not hold; only the identity is set
+	Event         *Place                 `protobuf:"bytes,16,opt,name=event,proto3" json:"event,omitempty"`                           // the event at which it holds
+	RiskMinor     int64                  `protobuf:"varint,17,opt,name=risk_minor,json=riskMinor,proto3" json:"risk_minor,omitempty"` // the order's total
+	Currency      string                 `protobuf:"bytes,18,opt,name=currency,proto3" json:"currency,omitempty"`
+	Score         int64                  `protobuf:"varint,19,opt,name=score,proto3" json:"score,omitempty"`  // of the highest band that holds, 0 to 100
+	Reason        string                 `protobuf:"bytes,20,opt,name=reason,proto3" json:"reason,omitempty"` // that band's or the rule's, for a person
+	Predicates    []*Predicate           `protobuf:"bytes,21,rep,name=predicates,proto3" json:"predicates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_rows_proto_msgTypes[10]
+	mi := &file_rows_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1075,7 +1273,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_rows_proto_msgTypes[10]
+	mi := &file_rows_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1088,7 +1286,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_rows_proto_rawDescGZIP(), []int{10}
+	return file_rows_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Finding) GetRule() string {
@@ -1119,23 +1317,65 @@ func (x *Finding) GetAtMs() int64 {
 	return 0
 }
 
-func (x *Finding) GetDetail() string {
+func (x *Finding) GetRuleHash() uint32 {
 	if x != nil {
-		return x.Detail
-	}
-	return ""
-}
-
-func (x *Finding) GetObserved() int64 {
-	if x != nil {
-		return x.Observed
+		return x.RuleHash
 	}
 	return 0
 }
 
-func (x *Finding) GetThreshold() int64 {
+func (x *Finding) GetVersion() int64 {
 	if x != nil {
-		return x.Threshold
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Finding) GetHit() uint64 {
+	if x != nil {
+		return x.Hit
+	}
+	return 0
+}
+
+func (x *Finding) GetClause() uint32 {
+	if x != nil {
+		return x.Clause
+	}
+	return 0
+}
+
+func (x *Finding) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Finding) GetParts() uint32 {
+	if x != nil {
+		return x.Parts
+	}
+	return 0
+}
+
+func (x *Finding) GetWithdrawn() bool {
+	if x != nil {
+		return x.Withdrawn
+	}
+	return false
+}
+
+func (x *Finding) GetEvent() *Place {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *Finding) GetRiskMinor() int64 {
+	if x != nil {
+		return x.RiskMinor
 	}
 	return 0
 }
@@ -1147,13 +1387,1057 @@ func (x *Finding) GetCurrency() string {
 	return ""
 }
 
+func (x *Finding) GetScore() int64 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *Finding) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Finding) GetPredicates() []*Predicate {
+	if x != nil {
+		return x.Predicates
+	}
+	return nil
+}
+
+// Place is an event and where it stands.
+type Place struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Topic         string                 `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
+	Partition     int32                  `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	Offset        int64                  `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
+	Id            string                 `protobuf:"bytes,4,opt,name=id,proto3" json:"id,omitempty"`
+	AtMs          int64                  `protobuf:"varint,5,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	Type          string                 `protobuf:"bytes,6,opt,name=type,proto3" json:"type,omitempty"`
+	OrderId       string                 `protobuf:"bytes,7,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Place) Reset() {
+	*x = Place{}
+	mi := &file_rows_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Place) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Place) ProtoMessage() {}
+
+func (x *Place) ProtoReflect() protoreflect.Message {
+	mi := &file_rows_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Place.ProtoReflect.Descriptor instead.
+func (*Place) Descriptor() ([]byte, []int) {
+	return file_rows_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Place) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+func (x *Place) GetPartition() int32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *Place) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *Place) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Place) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *Place) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Place) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+// Predicate is one comparison of a rule and the numbers behind it.
+type Predicate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`         // as the rule says it
+	Observed      string                 `protobuf:"bytes,2,opt,name=observed,proto3" json:"observed,omitempty"` // "7", "612.50 EUR", "DE"
+	Operator      string                 `protobuf:"bytes,3,opt,name=operator,proto3" json:"operator,omitempty"` // ==, !=, <, <=, >, >=, in, not in, or "" for a plain condition
+	Threshold     string                 `protobuf:"bytes,4,opt,name=threshold,proto3" json:"threshold,omitempty"`
+	Feature       string                 `protobuf:"bytes,5,opt,name=feature,proto3" json:"feature,omitempty"`              // the reading that was compared, such as count(orders by customer, 5m); "" for a field
+	Entity        string                 `protobuf:"bytes,6,opt,name=entity,proto3" json:"entity,omitempty"`                // whose reading: ip:1.2.3.4
+	FromMs        int64                  `protobuf:"varint,7,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"` // the reading's window (from, to]; from 0 = all there is
+	ToMs          int64                  `protobuf:"varint,8,opt,name=to_ms,json=toMs,proto3" json:"to_ms,omitempty"`
+	Events        []*Place               `protobuf:"bytes,9,rep,name=events,proto3" json:"events,omitempty"`                                // what contributed, oldest first: the newest MaxCited
+	EventsTotal   int64                  `protobuf:"varint,10,opt,name=events_total,json=eventsTotal,proto3" json:"events_total,omitempty"` // how many contributed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Predicate) Reset() {
+	*x = Predicate{}
+	mi := &file_rows_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Predicate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Predicate) ProtoMessage() {}
+
+func (x *Predicate) ProtoReflect() protoreflect.Message {
+	mi := &file_rows_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Predicate.ProtoReflect.Descriptor instead.
+func (*Predicate) Descriptor() ([]byte, []int) {
+	return file_rows_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Predicate) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Predicate) GetObserved() string {
+	if x != nil {
+		return x.Observed
+	}
+	return ""
+}
+
+func (x *Predicate) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
+}
+
+func (x *Predicate) GetThreshold() string {
+	if x != nil {
+		return x.Threshold
+	}
+	return ""
+}
+
+func (x *Predicate) GetFeature() string {
+	if x != nil {
+		return x.Feature
+	}
+	return ""
+}
+
+func (x *Predicate) GetEntity() string {
+	if x != nil {
+		return x.Entity
+	}
+	return ""
+}
+
+func (x *Predicate) GetFromMs() int64 {
+	if x != nil {
+		return x.FromMs
+	}
+	return 0
+}
+
+func (x *Predicate) GetToMs() int64 {
+	if x != nil {
+		return x.ToMs
+	}
+	return 0
+}
+
+func (x *Predicate) GetEvents() []*Place {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *Predicate) GetEventsTotal() int64 {
+	if x != nil {
+		return x.EventsTotal
+	}
+	return 0
+}
+
+// Case is the row of group alerts, key entity: everything that rules have said about one entity.
+//
+// Invariant: alerts is a function of the hits that hold and of the decisions, whatever the order in which they came.
+type Case struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Alerts        []*Alert               `protobuf:"bytes,1,rep,name=alerts,proto3" json:"alerts,omitempty"`             // sorted by (rule, started_ms)
+	Pending       []*Pending             `protobuf:"bytes,2,rep,name=pending,proto3" json:"pending,omitempty"`           // hits of which some parts are missing
+	Revision      int64                  `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`        // of the row: counts its changes
+	DueMs         int64                  `protobuf:"varint,4,opt,name=due_ms,json=dueMs,proto3" json:"due_ms,omitempty"` // when the row wants its timer; 0 = never
+	Applied       []string               `protobuf:"bytes,5,rep,name=applied,proto3" json:"applied,omitempty"`           // ids of the newest decisions taken, for telling repetitions
+	Refusals      []*Refusal             `protobuf:"bytes,6,rep,name=refusals,proto3" json:"refusals,omitempty"`         // of the newest decisions that were not taken
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Case) Reset() {
+	*x = Case{}
+	mi := &file_rows_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Case) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Case) ProtoMessage() {}
+
+func (x *Case) ProtoReflect() protoreflect.Message {
+	mi := &file_rows_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Case.ProtoReflect.Descriptor instead.
+func (*Case) Descriptor() ([]byte, []int) {
+	return file_rows_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Case) GetAlerts() []*Alert {
+	if x != nil {
+		return x.Alerts
+	}
+	return nil
+}
+
+func (x *Case) GetPending() []*Pending {
+	if x != nil {
+		return x.Pending
+	}
+	return nil
+}
+
+func (x *Case) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Case) GetDueMs() int64 {
+	if x != nil {
+		return x.DueMs
+	}
+	return 0
+}
+
+func (x *Case) GetApplied() []string {
+	if x != nil {
+		return x.Applied
+	}
+	return nil
+}
+
+func (x *Case) GetRefusals() []*Refusal {
+	if x != nil {
+		return x.Refusals
+	}
+	return nil
+}
+
+// Alert is one episode: hits of one rule on one entity of which each comes within the cooldown after the one before.
+type Alert struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Id             string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // hash of rule, version, entity and start; see formerly
+	Rule           string                 `protobuf:"bytes,2,opt,name=rule,proto3" json:"rule,omitempty"`
+	Version        int64                  `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"` // of the rule at the first hit
+	RuleHash       uint32                 `protobuf:"fixed32,4,opt,name=rule_hash,json=ruleHash,proto3" json:"rule_hash,omitempty"`
+	Entity         string                 `protobuf:"bytes,5,opt,name=entity,proto3" json:"entity,omitempty"`
+	Shadow         bool                   `protobuf:"varint,6,opt,name=shadow,proto3" json:"shadow,omitempty"`                         // the rule was in shadow: recorded, told to nobody
+	Episode        string                 `protobuf:"bytes,7,opt,name=episode,proto3" json:"episode,omitempty"`                        // active, ended
+	Status         string                 `protobuf:"bytes,8,opt,name=status,proto3" json:"status,omitempty"`                          // open, acknowledged, confirmed, false_positive, snoozed, closed, withdrawn
+	Revision       int64                  `protobuf:"varint,9,opt,name=revision,proto3" json:"revision,omitempty"`                     // of the alert, for If-Match: counts its changes
+	StartedMs      int64                  `protobuf:"varint,10,opt,name=started_ms,json=startedMs,proto3" json:"started_ms,omitempty"` // first hit
+	LastMs         int64                  `protobuf:"varint,11,opt,name=last_ms,json=lastMs,proto3" json:"last_ms,omitempty"`          // last hit
+	Hits           int64                  `protobuf:"varint,12,opt,name=hits,proto3" json:"hits,omitempty"`
+	Orders         int64                  `protobuf:"varint,13,opt,name=orders,proto3" json:"orders,omitempty"`                        // distinct orders among the hits kept
+	RiskMinor      int64                  `protobuf:"varint,14,opt,name=risk_minor,json=riskMinor,proto3" json:"risk_minor,omitempty"` // totals of those orders, in currency
+	Currency       string                 `protobuf:"bytes,15,opt,name=currency,proto3" json:"currency,omitempty"`                     // of the first hit
+	Score          int64                  `protobuf:"varint,16,opt,name=score,proto3" json:"score,omitempty"`
+	Severity       string                 `protobuf:"bytes,17,opt,name=severity,proto3" json:"severity,omitempty"` // low, medium, high, critical
+	Typology       string                 `protobuf:"bytes,18,opt,name=typology,proto3" json:"typology,omitempty"`
+	Title          string                 `protobuf:"bytes,19,opt,name=title,proto3" json:"title,omitempty"`
+	Reason         string                 `protobuf:"bytes,20,opt,name=reason,proto3" json:"reason,omitempty"`
+	First          []*Finding             `protobuf:"bytes,21,rep,name=first,proto3" json:"first,omitempty"`                                            // the parts of the first hit: the explanation
+	Latest         []*Finding             `protobuf:"bytes,22,rep,name=latest,proto3" json:"latest,omitempty"`                                          // the parts of the last hit, where it is another
+	HitsKept       []*HitRef              `protobuf:"bytes,23,rep,name=hits_kept,json=hitsKept,proto3" json:"hits_kept,omitempty"`                      // all hits that may still change, then the newest
+	Formerly       []string               `protobuf:"bytes,24,rep,name=formerly,proto3" json:"formerly,omitempty"`                                      // ids under which it was known before an earlier hit came or two episodes became one
+	History        []*Change              `protobuf:"bytes,25,rep,name=history,proto3" json:"history,omitempty"`                                        // decisions and what became of the episode, newest last
+	SnoozedUntilMs int64                  `protobuf:"varint,26,opt,name=snoozed_until_ms,json=snoozedUntilMs,proto3" json:"snoozed_until_ms,omitempty"` // wall clock
+	Held           bool                   `protobuf:"varint,27,opt,name=held,proto3" json:"held,omitempty"`                                             // over the rule's limit: recorded, told to nobody
+	Assignee       string                 `protobuf:"bytes,28,opt,name=assignee,proto3" json:"assignee,omitempty"`
+	Told           int64                  `protobuf:"varint,29,opt,name=told,proto3" json:"told,omitempty"` // hits when the topic alerts was last told
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Alert) Reset() {
+	*x = Alert{}
+	mi := &file_rows_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Alert) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Alert) ProtoMessage() {}
+
+func (x *Alert) ProtoReflect() protoreflect.Message {
+	mi := &file_rows_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Alert.ProtoReflect.Descriptor instead.
+func (*Alert) Descriptor() ([]byte, []int) {
+	return file_rows_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Alert) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Alert) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Alert) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Alert) GetRuleHash() uint32 {
+	if x != nil {
+		return x.RuleHash
+	}
+	return 0
+}
+
+func (x *Alert) GetEntity() string {
+	if x != nil {
+		return x.Entity
+	}
+	return ""
+}
+
+func (x *Alert) GetShadow() bool {
+	if x != nil {
+		return x.Shadow
+	}
+	return false
+}
+
+func (x *Alert) GetEpisode() string {
+	if x != nil {
+		return x.Episode
+	}
+	return ""
+}
+
+func (x *Alert) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *Alert) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Alert) GetStartedMs() int64 {
+	if x != nil {
+		return x.StartedMs
+	}
+	return 0
+}
+
+func (x *Alert) GetLastMs() int64 {
+	if x != nil {
+		return x.LastMs
+	}
+	return 0
+}
+
+func (x *Alert) GetHits() int64 {
+	if x != nil {
+		return x.Hits
+	}
+	return 0
+}
+
+func (x *Alert) GetOrders() int64 {
+	if x != nil {
+		return x.Orders
+	}
+	return 0
+}
+
+func (x *Alert) GetRiskMinor() int64 {
+	if x != nil {
+		return x.RiskMinor
+	}
+	return 0
+}
+
+func (x *Alert) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+func (x *Alert) GetScore() int64 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *Alert) GetSeverity() string {
+	if x != nil {
+		return x.Severity
+	}
+	return ""
+}
+
+func (x *Alert) GetTypology() string {
+	if x != nil {
+		return x.Typology
+	}
+	return ""
+}
+
+func (x *Alert) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Alert) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Alert) GetFirst() []*Finding {
+	if x != nil {
+		return x.First
+	}
+	return nil
+}
+
+func (x *Alert) GetLatest() []*Finding {
+	if x != nil {
+		return x.Latest
+	}
+	return nil
+}
+
+func (x *Alert) GetHitsKept() []*HitRef {
+	if x != nil {
+		return x.HitsKept
+	}
+	return nil
+}
+
+func (x *Alert) GetFormerly() []string {
+	if x != nil {
+		return x.Formerly
+	}
+	return nil
+}
+
+func (x *Alert) GetHistory() []*Change {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
+func (x *Alert) GetSnoozedUntilMs() int64 {
+	if x != nil {
+		return x.SnoozedUntilMs
+	}
+	return 0
+}
+
+func (x *Alert) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
+func (x *Alert) GetAssignee() string {
+	if x != nil {
+		return x.Assignee
+	}
+	return ""
+}
+
+func (x *Alert) GetTold() int64 {
+	if x != nil {
+		return x.Told
+	}
+	return 0
+}
+
+// HitRef is a hit without its explanation.
+type HitRef struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Hit           uint64                 `protobuf:"fixed64,1,opt,name=hit,proto3" json:"hit,omitempty"`
+	Clause        uint32                 `protobuf:"varint,2,opt,name=clause,proto3" json:"clause,omitempty"`
+	AtMs          int64                  `protobuf:"varint,3,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	OrderId       string                 `protobuf:"bytes,4,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	RiskMinor     int64                  `protobuf:"varint,5,opt,name=risk_minor,json=riskMinor,proto3" json:"risk_minor,omitempty"`
+	Currency      string                 `protobuf:"bytes,6,opt,name=currency,proto3" json:"currency,omitempty"`
+	Score         int64                  `protobuf:"varint,7,opt,name=score,proto3" json:"score,omitempty"`
+	Version       int64                  `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HitRef) Reset() {
+	*x = HitRef{}
+	mi := &file_rows_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HitRef) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HitRef) ProtoMessage() {}
+
+func (x *HitRef) ProtoReflect() protoreflect.Message {
+	mi := &file_rows_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HitRef.ProtoReflect.Descriptor instead.
+func (*HitRef) Descriptor() ([]byte, []int) {
+	return file_rows_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *HitRef) GetHit() uint64 {
+	if x != nil {
+		return x.Hit
+	}
+	return 0
+}
+
+func (x *HitRef) GetClause() uint32 {
+	if x != nil {
+		return x.Clause
+	}
+	return 0
+}
+
+func (x *HitRef) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *HitRef) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *HitRef) GetRiskMinor() int64 {
+	if x != nil {
+		return x.RiskMinor
+	}
+	return 0
+}
+
+func (x *HitRef) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+func (x *HitRef) GetScore() int64 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *HitRef) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// Pending is a hit of which some parts are missing.
+type Pending struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rule          string                 `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"`
+	RuleHash      uint32                 `protobuf:"fixed32,2,opt,name=rule_hash,json=ruleHash,proto3" json:"rule_hash,omitempty"`
+	Hit           uint64                 `protobuf:"fixed64,3,opt,name=hit,proto3" json:"hit,omitempty"`
+	Clause        uint32                 `protobuf:"varint,4,opt,name=clause,proto3" json:"clause,omitempty"`
+	Parts         []*Finding             `protobuf:"bytes,5,rep,name=parts,proto3" json:"parts,omitempty"`
+	AtMs          int64                  `protobuf:"varint,6,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pending) Reset() {
+	*x = Pending{}
+	mi := &file_rows_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pending) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pending) ProtoMessage() {}
+
+func (x *Pending) ProtoReflect() protoreflect.Message {
+	mi := &file_rows_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pending.ProtoReflect.Descriptor instead.
+func (*Pending) Descriptor() ([]byte, []int) {
+	return file_rows_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Pending) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Pending) GetRuleHash() uint32 {
+	if x != nil {
+		return x.RuleHash
+	}
+	return 0
+}
+
+func (x *Pending) GetHit() uint64 {
+	if x != nil {
+		return x.Hit
+	}
+	return 0
+}
+
+func (x *Pending) GetClause() uint32 {
+	if x != nil {
+		return x.Clause
+	}
+	return 0
+}
+
+func (x *Pending) GetParts() []*Finding {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *Pending) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+// Change is an entry of an alert's history.
+type Change struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SeenAtMs      int64                  `protobuf:"varint,1,opt,name=seen_at_ms,json=seenAtMs,proto3" json:"seen_at_ms,omitempty"` // wall clock of a decision; 0 where event time did it
+	AtMs          int64                  `protobuf:"varint,2,opt,name=at_ms,json=atMs,proto3" json:"at_ms,omitempty"`               // event time of what was seen
+	What          string                 `protobuf:"bytes,3,opt,name=what,proto3" json:"what,omitempty"`                            // opened, ended, withdrawn, merged, or a decision's action
+	Author        string                 `protobuf:"bytes,4,opt,name=author,proto3" json:"author,omitempty"`
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Decision      string                 `protobuf:"bytes,6,opt,name=decision,proto3" json:"decision,omitempty"` // its id
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Change) Reset() {
+	*x = Change{}
+	mi := &file_rows_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Change) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Change) ProtoMessage() {}
+
+func (x *Change) ProtoReflect() protoreflect.Message {
+	mi := &file_rows_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Change.ProtoReflect.Descriptor instead.
+func (*Change) Descriptor() ([]byte, []int) {
+	return file_rows_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Change) GetSeenAtMs() int64 {
+	if x != nil {
+		return x.SeenAtMs
+	}
+	return 0
+}
+
+func (x *Change) GetAtMs() int64 {
+	if x != nil {
+		return x.AtMs
+	}
+	return 0
+}
+
+func (x *Change) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Change) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *Change) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Change) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
+}
+
+// Decision is a record of weir-alert-commands, key entity.
+type Decision struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Id               string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // idempotency key
+	Alert            string                 `protobuf:"bytes,2,opt,name=alert,proto3" json:"alert,omitempty"`
+	Entity           string                 `protobuf:"bytes,3,opt,name=entity,proto3" json:"entity,omitempty"`
+	Action           string                 `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"` // acknowledge, confirm, false_positive, snooze, close, reopen, assign, comment
+	Author           string                 `protobuf:"bytes,5,opt,name=author,proto3" json:"author,omitempty"`
+	Reason           string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	SeenAtMs         int64                  `protobuf:"varint,7,opt,name=seen_at_ms,json=seenAtMs,proto3" json:"seen_at_ms,omitempty"`
+	ExpectedRevision int64                  `protobuf:"varint,8,opt,name=expected_revision,json=expectedRevision,proto3" json:"expected_revision,omitempty"` // 0 = any
+	UntilMs          int64                  `protobuf:"varint,9,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`                            // snooze
+	Assignee         string                 `protobuf:"bytes,10,opt,name=assignee,proto3" json:"assignee,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *Decision) Reset() {
+	*x = Decision{}
+	mi := &file_rows_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Decision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Decision) ProtoMessage() {}
+
+func (x *Decision) ProtoReflect() protoreflect.Message {
+	mi := &file_rows_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Decision.ProtoReflect.Descriptor instead.
+func (*Decision) Descriptor() ([]byte, []int) {
+	return file_rows_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Decision) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Decision) GetAlert() string {
+	if x != nil {
+		return x.Alert
+	}
+	return ""
+}
+
+func (x *Decision) GetEntity() string {
+	if x != nil {
+		return x.Entity
+	}
+	return ""
+}
+
+func (x *Decision) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *Decision) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *Decision) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Decision) GetSeenAtMs() int64 {
+	if x != nil {
+		return x.SeenAtMs
+	}
+	return 0
+}
+
+func (x *Decision) GetExpectedRevision() int64 {
+	if x != nil {
+		return x.ExpectedRevision
+	}
+	return 0
+}
+
+func (x *Decision) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+func (x *Decision) GetAssignee() string {
+	if x != nil {
+		return x.Assignee
+	}
+	return ""
+}
+
+// Refusal is a decision that was not taken.
+type Refusal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Decision      string                 `protobuf:"bytes,1,opt,name=decision,proto3" json:"decision,omitempty"`
+	Alert         string                 `protobuf:"bytes,2,opt,name=alert,proto3" json:"alert,omitempty"`
+	Why           string                 `protobuf:"bytes,3,opt,name=why,proto3" json:"why,omitempty"`
+	Revision      int64                  `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"` // that the alert had
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refusal) Reset() {
+	*x = Refusal{}
+	mi := &file_rows_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refusal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refusal) ProtoMessage() {}
+
+func (x *Refusal) ProtoReflect() protoreflect.Message {
+	mi := &file_rows_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
+func (*Refusal) Descriptor() ([]byte, []int) {
+	return file_rows_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Refusal) GetDecision() string {
+	if x != nil {
+		return x.Decision
+	}
+	return ""
+}
+
+func (x *Refusal) GetAlert() string {
+	if x != nil {
+		return x.Alert
+	}
+	return ""
+}
+
+func (x *Refusal) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+func (x *Refusal) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 var File_rows_proto protoreflect.FileDescriptor
 
 const file_rows_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
 	"rows.proto\x12\n" +
-	"weir.table\"\xae\b\n" +
+	"weir.table\"\xfa\b\n" +
 	"\x05Order\x12\x18\n" +
 	"\acreated\x18\x01 \x01(\bR\acreated\x12\"\n" +
 	"\rcreated_at_ms\x18\x02 \x01(\x03R\vcreatedAtMs\x12\x1f\n" +
@@ -1192,7 +2476,14 @@ const file_rows_proto_rawDesc = "" +
 	"duplicates\x12+\n" +
 	"\aentries\x18\x1e \x03(\v2\x11.weir.table.EntryR\aentries\x12\x1a\n" +
 	"\bfindings\x18\x1f \x03(\tR\bfindings\x12.\n" +
-	"\x13created_total_minor\x18  \x01(\x03R\x11createdTotalMinor\"\x9b\x01\n" +
+	"\x13created_total_minor\x18  \x01(\x03R\x11createdTotalMinor\x12\x1e\n" +
+	"\vnext_due_ms\x18! \x01(\x03R\tnextDueMs\x12*\n" +
+	"\x06raised\x18\" \x03(\v2\x12.weir.table.RaisedR\x06raised\"c\n" +
+	"\x06Raised\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x1b\n" +
+	"\trule_hash\x18\x02 \x01(\aR\bruleHash\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\x06R\x03key\x12\x16\n" +
+	"\x06entity\x18\x04 \x01(\tR\x06entity\"\x9b\x01\n" +
 	"\x04Item\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x01 \x01(\tR\tproductId\x12\x1a\n" +
@@ -1207,7 +2498,7 @@ const file_rows_proto_rawDesc = "" +
 	"\n" +
 	"session_id\x18\x03 \x01(\tR\tsessionId\x12\x1d\n" +
 	"\n" +
-	"user_agent\x18\x04 \x01(\tR\tuserAgent\"\x82\x03\n" +
+	"user_agent\x18\x04 \x01(\tR\tuserAgent\"\xef\x03\n" +
 	"\x05Entry\x12\x17\n" +
 	"\aid_hash\x18\x01 \x01(\x06R\x06idHash\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\rR\x04type\x12\x13\n" +
@@ -1223,7 +2514,16 @@ const file_rows_proto_rawDesc = "" +
 	"\x05topic\x18\v \x01(\tR\x05topic\x12\x16\n" +
 	"\x06offset\x18\f \x01(\x03R\x06offset\x12\"\n" +
 	"\rarrived_at_ms\x18\r \x01(\x03R\varrivedAtMs\x12\x18\n" +
-	"\acounted\x18\x0e \x01(\bR\acounted\"\xbc\x02\n" +
+	"\acounted\x18\x0e \x01(\bR\acounted\x12\x19\n" +
+	"\bevent_id\x18\x0f \x01(\tR\aeventId\x12$\n" +
+	"\x04card\x18\x10 \x01(\v2\x10.weir.table.CardR\x04card\x12*\n" +
+	"\x06client\x18\x11 \x01(\v2\x12.weir.table.ClientR\x06client\"\x84\x01\n" +
+	"\x04Card\x12 \n" +
+	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\x12\x10\n" +
+	"\x03bin\x18\x02 \x01(\tR\x03bin\x12\x14\n" +
+	"\x05last4\x18\x03 \x01(\tR\x05last4\x12\x18\n" +
+	"\acountry\x18\x04 \x01(\tR\acountry\x12\x18\n" +
+	"\afunding\x18\x05 \x01(\tR\afunding\"\xbc\x02\n" +
 	"\x04Cell\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x12R\x05count\x12\x10\n" +
 	"\x03sum\x18\x02 \x01(\x12R\x03sum\x12\x10\n" +
@@ -1263,16 +2563,132 @@ const file_rows_proto_rawDesc = "" +
 	"\bcounters\x18\x03 \x03(\v2\x1f.weir.table.Marks.CountersEntryR\bcounters\x1a;\n" +
 	"\rCountersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xd3\x01\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xdd\x03\n" +
 	"\aFinding\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x16\n" +
 	"\x06entity\x18\x02 \x01(\tR\x06entity\x12\x19\n" +
 	"\border_id\x18\x03 \x01(\tR\aorderId\x12\x13\n" +
-	"\x05at_ms\x18\x04 \x01(\x03R\x04atMs\x12\x16\n" +
-	"\x06detail\x18\x05 \x01(\tR\x06detail\x12\x1a\n" +
-	"\bobserved\x18\x06 \x01(\x03R\bobserved\x12\x1c\n" +
-	"\tthreshold\x18\a \x01(\x03R\tthreshold\x12\x1a\n" +
-	"\bcurrency\x18\b \x01(\tR\bcurrencyB\x15Z\x13weir/topology/tableb\x06proto3"
+	"\x05at_ms\x18\x04 \x01(\x03R\x04atMs\x12\x1b\n" +
+	"\trule_hash\x18\t \x01(\aR\bruleHash\x12\x18\n" +
+	"\aversion\x18\n" +
+	" \x01(\x03R\aversion\x12\x10\n" +
+	"\x03hit\x18\v \x01(\x06R\x03hit\x12\x16\n" +
+	"\x06clause\x18\f \x01(\rR\x06clause\x12\x12\n" +
+	"\x04part\x18\r \x01(\rR\x04part\x12\x14\n" +
+	"\x05parts\x18\x0e \x01(\rR\x05parts\x12\x1c\n" +
+	"\twithdrawn\x18\x0f \x01(\bR\twithdrawn\x12'\n" +
+	"\x05event\x18\x10 \x01(\v2\x11.weir.table.PlaceR\x05event\x12\x1d\n" +
+	"\n" +
+	"risk_minor\x18\x11 \x01(\x03R\triskMinor\x12\x1a\n" +
+	"\bcurrency\x18\x12 \x01(\tR\bcurrency\x12\x14\n" +
+	"\x05score\x18\x13 \x01(\x03R\x05score\x12\x16\n" +
+	"\x06reason\x18\x14 \x01(\tR\x06reason\x125\n" +
+	"\n" +
+	"predicates\x18\x15 \x03(\v2\x15.weir.table.PredicateR\n" +
+	"predicatesJ\x04\b\x05\x10\t\"\xa7\x01\n" +
+	"\x05Place\x12\x14\n" +
+	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x16\n" +
+	"\x06offset\x18\x03 \x01(\x03R\x06offset\x12\x0e\n" +
+	"\x02id\x18\x04 \x01(\tR\x02id\x12\x13\n" +
+	"\x05at_ms\x18\x05 \x01(\x03R\x04atMs\x12\x12\n" +
+	"\x04type\x18\x06 \x01(\tR\x04type\x12\x19\n" +
+	"\border_id\x18\a \x01(\tR\aorderId\"\xa3\x02\n" +
+	"\tPredicate\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x1a\n" +
+	"\bobserved\x18\x02 \x01(\tR\bobserved\x12\x1a\n" +
+	"\boperator\x18\x03 \x01(\tR\boperator\x12\x1c\n" +
+	"\tthreshold\x18\x04 \x01(\tR\tthreshold\x12\x18\n" +
+	"\afeature\x18\x05 \x01(\tR\afeature\x12\x16\n" +
+	"\x06entity\x18\x06 \x01(\tR\x06entity\x12\x17\n" +
+	"\afrom_ms\x18\a \x01(\x03R\x06fromMs\x12\x13\n" +
+	"\x05to_ms\x18\b \x01(\x03R\x04toMs\x12)\n" +
+	"\x06events\x18\t \x03(\v2\x11.weir.table.PlaceR\x06events\x12!\n" +
+	"\fevents_total\x18\n" +
+	" \x01(\x03R\veventsTotal\"\xde\x01\n" +
+	"\x04Case\x12)\n" +
+	"\x06alerts\x18\x01 \x03(\v2\x11.weir.table.AlertR\x06alerts\x12-\n" +
+	"\apending\x18\x02 \x03(\v2\x13.weir.table.PendingR\apending\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\x12\x15\n" +
+	"\x06due_ms\x18\x04 \x01(\x03R\x05dueMs\x12\x18\n" +
+	"\aapplied\x18\x05 \x03(\tR\aapplied\x12/\n" +
+	"\brefusals\x18\x06 \x03(\v2\x13.weir.table.RefusalR\brefusals\"\xbc\x06\n" +
+	"\x05Alert\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x03R\aversion\x12\x1b\n" +
+	"\trule_hash\x18\x04 \x01(\aR\bruleHash\x12\x16\n" +
+	"\x06entity\x18\x05 \x01(\tR\x06entity\x12\x16\n" +
+	"\x06shadow\x18\x06 \x01(\bR\x06shadow\x12\x18\n" +
+	"\aepisode\x18\a \x01(\tR\aepisode\x12\x16\n" +
+	"\x06status\x18\b \x01(\tR\x06status\x12\x1a\n" +
+	"\brevision\x18\t \x01(\x03R\brevision\x12\x1d\n" +
+	"\n" +
+	"started_ms\x18\n" +
+	" \x01(\x03R\tstartedMs\x12\x17\n" +
+	"\alast_ms\x18\v \x01(\x03R\x06lastMs\x12\x12\n" +
+	"\x04hits\x18\f \x01(\x03R\x04hits\x12\x16\n" +
+	"\x06orders\x18\r \x01(\x03R\x06orders\x12\x1d\n" +
+	"\n" +
+	"risk_minor\x18\x0e \x01(\x03R\triskMinor\x12\x1a\n" +
+	"\bcurrency\x18\x0f \x01(\tR\bcurrency\x12\x14\n" +
+	"\x05score\x18\x10 \x01(\x03R\x05score\x12\x1a\n" +
+	"\bseverity\x18\x11 \x01(\tR\bseverity\x12\x1a\n" +
+	"\btypology\x18\x12 \x01(\tR\btypology\x12\x14\n" +
+	"\x05title\x18\x13 \x01(\tR\x05title\x12\x16\n" +
+	"\x06reason\x18\x14 \x01(\tR\x06reason\x12)\n" +
+	"\x05first\x18\x15 \x03(\v2\x13.weir.table.FindingR\x05first\x12+\n" +
+	"\x06latest\x18\x16 \x03(\v2\x13.weir.table.FindingR\x06latest\x12/\n" +
+	"\thits_kept\x18\x17 \x03(\v2\x12.weir.table.HitRefR\bhitsKept\x12\x1a\n" +
+	"\bformerly\x18\x18 \x03(\tR\bformerly\x12,\n" +
+	"\ahistory\x18\x19 \x03(\v2\x12.weir.table.ChangeR\ahistory\x12(\n" +
+	"\x10snoozed_until_ms\x18\x1a \x01(\x03R\x0esnoozedUntilMs\x12\x12\n" +
+	"\x04held\x18\x1b \x01(\bR\x04held\x12\x1a\n" +
+	"\bassignee\x18\x1c \x01(\tR\bassignee\x12\x12\n" +
+	"\x04told\x18\x1d \x01(\x03R\x04told\"\xcd\x01\n" +
+	"\x06HitRef\x12\x10\n" +
+	"\x03hit\x18\x01 \x01(\x06R\x03hit\x12\x16\n" +
+	"\x06clause\x18\x02 \x01(\rR\x06clause\x12\x13\n" +
+	"\x05at_ms\x18\x03 \x01(\x03R\x04atMs\x12\x19\n" +
+	"\border_id\x18\x04 \x01(\tR\aorderId\x12\x1d\n" +
+	"\n" +
+	"risk_minor\x18\x05 \x01(\x03R\triskMinor\x12\x1a\n" +
+	"\bcurrency\x18\x06 \x01(\tR\bcurrency\x12\x14\n" +
+	"\x05score\x18\a \x01(\x03R\x05score\x12\x18\n" +
+	"\aversion\x18\b \x01(\x03R\aversion\"\xa4\x01\n" +
+	"\aPending\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x1b\n" +
+	"\trule_hash\x18\x02 \x01(\aR\bruleHash\x12\x10\n" +
+	"\x03hit\x18\x03 \x01(\x06R\x03hit\x12\x16\n" +
+	"\x06clause\x18\x04 \x01(\rR\x06clause\x12)\n" +
+	"\x05parts\x18\x05 \x03(\v2\x13.weir.table.FindingR\x05parts\x12\x13\n" +
+	"\x05at_ms\x18\x06 \x01(\x03R\x04atMs\"\x9b\x01\n" +
+	"\x06Change\x12\x1c\n" +
+	"\n" +
+	"seen_at_ms\x18\x01 \x01(\x03R\bseenAtMs\x12\x13\n" +
+	"\x05at_ms\x18\x02 \x01(\x03R\x04atMs\x12\x12\n" +
+	"\x04what\x18\x03 \x01(\tR\x04what\x12\x16\n" +
+	"\x06author\x18\x04 \x01(\tR\x06author\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x1a\n" +
+	"\bdecision\x18\x06 \x01(\tR\bdecision\"\x92\x02\n" +
+	"\bDecision\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05alert\x18\x02 \x01(\tR\x05alert\x12\x16\n" +
+	"\x06entity\x18\x03 \x01(\tR\x06entity\x12\x16\n" +
+	"\x06action\x18\x04 \x01(\tR\x06action\x12\x16\n" +
+	"\x06author\x18\x05 \x01(\tR\x06author\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x1c\n" +
+	"\n" +
+	"seen_at_ms\x18\a \x01(\x03R\bseenAtMs\x12+\n" +
+	"\x11expected_revision\x18\b \x01(\x03R\x10expectedRevision\x12\x19\n" +
+	"\buntil_ms\x18\t \x01(\x03R\auntilMs\x12\x1a\n" +
+	"\bassignee\x18\n" +
+	" \x01(\tR\bassignee\"i\n" +
+	"\aRefusal\x12\x1a\n" +
+	"\bdecision\x18\x01 \x01(\tR\bdecision\x12\x14\n" +
+	"\x05alert\x18\x02 \x01(\tR\x05alert\x12\x10\n" +
+	"\x03why\x18\x03 \x01(\tR\x03why\x12\x1a\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevisionB\x15Z\x13weir/topology/tableb\x06proto3"
 
 var (
 	file_rows_proto_rawDescOnce sync.Once
@@ -1286,36 +2702,61 @@ func file_rows_proto_rawDescGZIP() []byte {
 	return file_rows_proto_rawDescData
 }
 
-var file_rows_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_rows_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_rows_proto_goTypes = []any{
-	(*Order)(nil),    // 0: weir.table.Order
-	(*Item)(nil),     // 1: weir.table.Item
-	(*Client)(nil),   // 2: weir.table.Client
-	(*Entry)(nil),    // 3: weir.table.Entry
-	(*Cell)(nil),     // 4: weir.table.Cell
-	(*TopEntry)(nil), // 5: weir.table.TopEntry
-	(*Session)(nil),  // 6: weir.table.Session
-	(*Slice)(nil),    // 7: weir.table.Slice
-	(*Mark)(nil),     // 8: weir.table.Mark
-	(*Marks)(nil),    // 9: weir.table.Marks
-	(*Finding)(nil),  // 10: weir.table.Finding
-	nil,              // 11: weir.table.Marks.CountersEntry
+	(*Order)(nil),     // 0: weir.table.Order
+	(*Raised)(nil),    // 1: weir.table.Raised
+	(*Item)(nil),      // 2: weir.table.Item
+	(*Client)(nil),    // 3: weir.table.Client
+	(*Entry)(nil),     // 4: weir.table.Entry
+	(*Card)(nil),      // 5: weir.table.Card
+	(*Cell)(nil),      // 6: weir.table.Cell
+	(*TopEntry)(nil),  // 7: weir.table.TopEntry
+	(*Session)(nil),   // 8: weir.table.Session
+	(*Slice)(nil),     // 9: weir.table.Slice
+	(*Mark)(nil),      // 10: weir.table.Mark
+	(*Marks)(nil),     // 11: weir.table.Marks
+	(*Finding)(nil),   // 12: weir.table.Finding
+	(*Place)(nil),     // 13: weir.table.Place
+	(*Predicate)(nil), // 14: weir.table.Predicate
+	(*Case)(nil),      // 15: weir.table.Case
+	(*Alert)(nil),     // 16: weir.table.Alert
+	(*HitRef)(nil),    // 17: weir.table.HitRef
+	(*Pending)(nil),   // 18: weir.table.Pending
+	(*Change)(nil),    // 19: weir.table.Change
+	(*Decision)(nil),  // 20: weir.table.Decision
+	(*Refusal)(nil),   // 21: weir.table.Refusal
+	nil,               // 22: weir.table.Marks.CountersEntry
 }
 var file_rows_proto_depIdxs = []int32{
-	1,  // 0: weir.table.Order.items:type_name -> weir.table.Item
-	2,  // 1: weir.table.Order.client:type_name -> weir.table.Client
-	3,  // 2: weir.table.Order.entries:type_name -> weir.table.Entry
-	5,  // 3: weir.table.Cell.top:type_name -> weir.table.TopEntry
-	6,  // 4: weir.table.Cell.sessions:type_name -> weir.table.Session
-	7,  // 5: weir.table.Cell.slices:type_name -> weir.table.Slice
-	4,  // 6: weir.table.Slice.cell:type_name -> weir.table.Cell
-	8,  // 7: weir.table.Marks.sources:type_name -> weir.table.Mark
-	11, // 8: weir.table.Marks.counters:type_name -> weir.table.Marks.CountersEntry
-	9,  // [9:9] is the sub-list for method output_type
-	9,  // [9:9] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	2,  // 0: weir.table.Order.items:type_name -> weir.table.Item
+	3,  // 1: weir.table.Order.client:type_name -> weir.table.Client
+	4,  // 2: weir.table.Order.entries:type_name -> weir.table.Entry
+	1,  // 3: weir.table.Order.raised:type_name -> weir.table.Raised
+	5,  // 4: weir.table.Entry.card:type_name -> weir.table.Card
+	3,  // 5: weir.table.Entry.client:type_name -> weir.table.Client
+	7,  // 6: weir.table.Cell.top:type_name -> weir.table.TopEntry
+	8,  // 7: weir.table.Cell.sessions:type_name -> weir.table.Session
+	9,  // 8: weir.table.Cell.slices:type_name -> weir.table.Slice
+	6,  // 9: weir.table.Slice.cell:type_name -> weir.table.Cell
+	10, // 10: weir.table.Marks.sources:type_name -> weir.table.Mark
+	22, // 11: weir.table.Marks.counters:type_name -> weir.table.Marks.CountersEntry
+	13, // 12: weir.table.Finding.event:type_name -> weir.table.Place
+	14, // 13: weir.table.Finding.predicates:type_name -> weir.table.Predicate
+	13, // 14: weir.table.Predicate.events:type_name -> weir.table.Place
+	16, // 15: weir.table.Case.alerts:type_name -> weir.table.Alert
+	18, // 16: weir.table.Case.pending:type_name -> weir.table.Pending
+	21, // 17: weir.table.Case.refusals:type_name -> weir.table.Refusal
+	12, // 18: weir.table.Alert.first:type_name -> weir.table.Finding
+	12, // 19: weir.table.Alert.latest:type_name -> weir.table.Finding
+	17, // 20: weir.table.Alert.hits_kept:type_name -> weir.table.HitRef
+	19, // 21: weir.table.Alert.history:type_name -> weir.table.Change
+	12, // 22: weir.table.Pending.parts:type_name -> weir.table.Finding
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_rows_proto_init() }
@@ -1329,7 +2770,7 @@ func file_rows_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rows_proto_rawDesc), len(file_rows_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

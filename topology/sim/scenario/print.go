@@ -106,7 +106,7 @@ func printFindings(r Runner) (string, error) {
 		if err := f.UnmarshalVT(record.Value); err != nil {
 			return "", fmt.Errorf("finding %s: %w", record.Key, err)
 		}
-		all = append(all, fmt.Sprintf("%s %s, order %s, at %s: %s\n", f.Rule, f.Entity, f.OrderId, formatTime(event.UnixMilli(f.AtMs)), f.Detail))
+		all = append(all, fmt.Sprintf("%s %s, order %s, at %s: %s\n", f.Rule, f.Entity, f.OrderId, formatTime(event.UnixMilli(f.AtMs)), f.Reason))
 	}
 	slices.Sort(all)
 	return orNone(all), nil
