@@ -21,7 +21,7 @@ const (
 // TopicNode is a topic in the graph.
 type TopicNode struct {
 	Name string `json:"name"`
-	Role Role   `json:"role"`
+	Role Role   `json:"role" enum:"source,internal,table,output"`
 	Key  string `json:"key"`
 }
 
@@ -35,11 +35,23 @@ type GroupNode struct {
 	Table  string   `json:"table"`
 }
 
+// ServerNode is the view server in the graph: the tables that it follows and the topics that it writes.
+type ServerNode struct {
+	Follows []string `json:"follows"`
+	Writes  []string `json:"writes"`
+}
+
 // Graph is the way of events through topics and groups, in the order of the journey.
 type Graph struct {
 	Topics []TopicNode `json:"topics"`
 	Groups []GroupNode `json:"groups"`
+	Server ServerNode  `json:"server"`
 }
+
+const (
+	metricKey = "metric/window/start/labels"
+	entityKey = "kind:id"
+)
 
 // Describe returns the graph under an installation's names. sources are its input topics; with none, the canonical three.
 func Describe(n Names, sources ...string) Graph {
@@ -51,17 +63,31 @@ func Describe(n Names, sources ...string) Graph {
 		g.Topics = append(g.Topics, TopicNode{s, Source, "order_id"})
 	}
 	g.Topics = append(g.Topics,
+		TopicNode{n.In(Rules), State, "rule"},
 		TopicNode{n.In(TableOrders), State, "order_id"},
-		TopicNode{n.In(Deltas), Internal, "metric/window/start/labels"},
-		TopicNode{n.In(TableMetrics), State, "metric/window/start/labels"},
-		TopicNode{n.In(Findings), Output, "rule|entity"},
+		TopicNode{n.In(Deltas), Internal, metricKey},
+		TopicNode{n.In(TableMetrics), State, metricKey},
+		TopicNode{n.In(Observations), Internal, entityKey},
+		TopicNode{n.In(TableEntities), State, entityKey},
+		TopicNode{n.In(Findings), Internal, entityKey},
+		TopicNode{n.In(Commands), Internal, entityKey},
+		TopicNode{n.In(TableAlerts), State, entityKey},
+		TopicNode{n.In(Alerts), Output, entityKey},
 		TopicNode{n.In(DeadLetters), Output, "as it came"},
 	)
 	g.Groups = []GroupNode{
-		{n.In(GroupOrders), "order_id", "joins an order's events in one row, drops duplicates, finds mismatches",
-			slices.Clone(sources), []string{n.In(Deltas), n.In(Findings), n.In(DeadLetters)}, n.In(TableOrders)},
-		{n.In(GroupMetrics), "metric/window/start/labels", "adds deltas up in windows, expires old rows",
+		{n.In(GroupOrders), "order_id", "joins an order's events in one row, drops duplicates, judges rules that need no features",
+			append(slices.Clone(sources), n.In(Rules)), []string{n.In(Deltas), n.In(Observations), n.In(Findings), n.In(DeadLetters)}, n.In(TableOrders)},
+		{n.In(GroupMetrics), metricKey, "adds deltas up in windows, expires old rows",
 			[]string{n.In(Deltas)}, []string{}, n.In(TableMetrics)},
+		{n.In(GroupEntities), entityKey, "keeps the features of customers, cards, addresses and the like, judges rules by them",
+			[]string{n.In(Observations), n.In(Rules)}, []string{n.In(Findings)}, n.In(TableEntities)},
+		{n.In(GroupAlerts), entityKey, "joins findings in alerts and alerts in cases, takes decisions",
+			[]string{n.In(Findings), n.In(Commands), n.In(Rules)}, []string{n.In(Alerts)}, n.In(TableAlerts)},
+	}
+	g.Server.Writes = []string{n.In(Commands)}
+	for _, group := range g.Groups {
+		g.Server.Follows = append(g.Server.Follows, group.Table)
 	}
 	return g
 }
@@ -81,14 +107,7 @@ func (g Graph) Text() string {
 		}
 		b.WriteByte('\n')
 	}
-	b.WriteString("the view server follows ")
-	for i, group := range g.Groups {
-		if i > 0 {
-			b.WriteString(" and ")
-		}
-		b.WriteString(group.Table)
-	}
-	b.WriteString("\n")
+	fmt.Fprintf(&b, "the view server\n  follows %s\n  writes  %s\n", strings.Join(g.Server.Follows, ", "), strings.Join(g.Server.Writes, ", "))
 	return b.String()
 }
 
@@ -112,8 +131,11 @@ func (g Graph) Mermaid() string {
 		}
 	}
 	b.WriteString("  v[\"view server\"]\n")
-	for _, group := range g.Groups {
-		fmt.Fprintf(&b, "  %s --> v\n", id(group.Table))
+	for _, t := range g.Server.Follows {
+		fmt.Fprintf(&b, "  %s --> v\n", id(t))
+	}
+	for _, t := range g.Server.Writes {
+		fmt.Fprintf(&b, "  v --> %s\n", id(t))
 	}
 	return b.String()
 }

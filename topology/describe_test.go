@@ -3,6 +3,7 @@ package topology
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -25,11 +26,19 @@ func TestDescribeNamesEveryTopicOnce(t *testing.T) {
 	if role["checkout"] != Source || len(role) != len(n.Own())+1 {
 		t.Errorf("topics %v", role)
 	}
+	for _, topic := range g.Server.Writes {
+		if role[topic] == "" {
+			t.Errorf("the view server writes %s, which is not in the graph", topic)
+		}
+	}
 	for _, group := range g.Groups {
 		for _, topic := range append(append([]string{group.Table}, group.Reads...), group.Writes...) {
 			if role[topic] == "" {
 				t.Errorf("%s touches %s, which is not in the graph", group.Name, topic)
 			}
+		}
+		if !slices.Contains(g.Server.Follows, group.Table) {
+			t.Errorf("the view server does not follow %s", group.Table)
 		}
 		if role[group.Table] != State || group.Table != group.Name+"-table" {
 			t.Errorf("%s keeps %s", group.Name, group.Table)

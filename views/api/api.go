@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"weir/topology"
 	"weir/topology/table"
 	"weir/views/query"
 )
@@ -34,7 +35,7 @@ type Deps struct {
 	Orders    Orders
 	Ready     func() (ready bool, missing string)
 	Status    StatusSource        // nil: only tables are told
-	Topology  func() Topology     // nil: DefaultTopology
+	Topology  topology.Graph      // without groups: the one of the usual names
 	Gatherer  prometheus.Gatherer // nil: no /metrics
 	Live      http.Handler        // /v1/ws; nil: 404
 	Dashboard http.Handler        // everything else; nil: 404
@@ -67,8 +68,8 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	if deps.Topology == nil {
-		deps.Topology = DefaultTopology
+	if len(deps.Topology.Groups) == 0 {
+		deps.Topology = topology.Describe(topology.Names{})
 	}
 	s := &server{Deps: deps}
 	mux := http.NewServeMux()

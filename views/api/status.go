@@ -70,45 +70,8 @@ func (s *server) status(ctx context.Context, _ *struct{}) (*statusOutput, error)
 	return &statusOutput{st}, nil
 }
 
-// Topology is the graph of topics, groups and tables.
-type Topology struct {
-	Topics []TopicInfo `json:"topics"`
-	Groups []GroupInfo `json:"groups"`
-}
-
-// TopicInfo is one topic.
-type TopicInfo struct {
-	Name string `json:"name"`
-	Role string `json:"role" enum:"source,internal,table,output"`
-}
-
-// GroupInfo is one group: what it reads and writes, and the table it keeps.
-type GroupInfo struct {
-	Name   string   `json:"name"`
-	Key    string   `json:"key"`
-	Reads  []string `json:"reads"`
-	Writes []string `json:"writes"`
-	Table  string   `json:"table"`
-}
-
-// DefaultTopology is the graph under its usual names.
-func DefaultTopology() Topology {
-	return Topology{
-		Topics: []TopicInfo{
-			{topology.Orders, "source"}, {topology.Payments, "source"}, {topology.Shipments, "source"},
-			{topology.Deltas, "internal"}, {topology.Findings, "output"}, {topology.DeadLetters, "output"},
-			{topology.TableOrders, "table"}, {topology.TableMetrics, "table"},
-		},
-		Groups: []GroupInfo{
-			{topology.GroupOrders, "order_id", []string{topology.Orders, topology.Payments, topology.Shipments},
-				[]string{topology.Deltas, topology.Findings, topology.DeadLetters}, topology.TableOrders},
-			{topology.GroupMetrics, "metric/window/start/labels", []string{topology.Deltas}, []string{}, topology.TableMetrics},
-		},
-	}
-}
-
-type topologyOutput struct{ Body Topology }
+type topologyOutput struct{ Body topology.Graph }
 
 func (s *server) topology(context.Context, *struct{}) (*topologyOutput, error) {
-	return &topologyOutput{s.Topology()}, nil
+	return &topologyOutput{s.Topology}, nil
 }
