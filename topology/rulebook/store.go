@@ -1,0 +1,338 @@
+package rulebook
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/topology/client"
+)
+
+const (
+	bookKey       = "book"
+	revisionKey   = "revision/"
+	bookPartition = 0 // everything stands in one partition: the order of revisions is the order of the log
+)
+
+const (
+	readWithin    = 30 * time.Second // a whole read of the topic
+	writeWithin   = 45 * time.Second // a write with all its attempts
+	writeAttempts = 12
+	quiet         = 2 * time.Second // records before the end that are gone by compaction are not waited for longer than this
+	fetchWait     = time.Second     // how long a broker holds an answer back for news
+	transaction   = 20 * time.Second
+)
+
+// ErrMissing is that the topic does not exist.
+var ErrMissing = errors.New("the topic of the rule book is missing; `weir topics --ensure` creates what weir needs")
+
+// ConflictError refuses a write that was not made on top of the newest revision.
+type ConflictError struct{ Newest, Had int64 }
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("someone changed the rules meanwhile (revision %d, you had %d): look at `weir rules diff` and try again", e.Newest, e.Had)
+}
+
+// Store is the rule book on its topic.
+type Store struct {
+	Kafka client.Config
+	Topic string           // with the installation's prefix
+	Now   func() time.Time // nil: time.Now
+}
+
+// Read returns the newest book; the zero Book if the topic is empty.
+func (s *Store) Read(ctx context.Context) (Book, error) {
+	c, err := s.contents(ctx, false)
+	if err != nil || c.raw[bookKey] == nil {
+		return Book{}, err
+	}
+	return decode(c.raw[bookKey])
+}
+
+// History returns the newest book and the earlier ones that are kept, newest first.
+func (s *Store) History(ctx context.Context) ([]Book, error) {
+	c, err := s.contents(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	var books []Book
+	for _, value := range c.raw {
+		b, err := decode(value)
+		if err != nil {
+			return nil, err
+		}
+		books = append(books, b)
+	}
+	slices.SortFunc(books, func(a, b Book) int { return cmp.Compare(b.Revision, a.Revision) })
+	return books, nil
+}
+
+// Change is what a write does.
+type Change struct {
+	On      int64    // the revision that the change was made on
+	Base    Document // what is in force while there is no book; only for a change on revision 0
+	Next    Document // versions, authors and times in it do not count: they follow from what was before
+	Author  string
+	Comment string
+}
+
+// Write puts a document in force as the next revision. It gives a *ConflictError if the change was not made on the newest book. Only
+// one writer at a time gets through: opening a producer with the book's transactional id shuts out all earlier ones.
+func (s *Store) Write(ctx context.Context, c Change) (Book, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeWithin)
+	defer cancel()
+	var written []byte
+	var err error
+	for attempt := range writeAttempts {
+		if attempt > 0 {
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Duration(attempt) * (20 + rand.N(80*time.Millisecond))):
+			}
+		}
+		var b Book
+		if b, written, err = s.attempt(ctx, c, written); err == nil || !isUndecided(err) || ctx.Err() != nil {
+			return b, s.diagnose(err)
+		}
+	}
+	return Book{}, fmt.Errorf("the rules could not be written, because others keep writing them: %w; try again", s.diagnose(err))
+}
+
+// undecidedError is that a write may or may not have happened: the next attempt sees which.
+type undecidedError struct{ error }
+
+func (u undecidedError) Unwrap() error { return u.error }
+
+func isUndecided(err error) bool {
+	var u undecidedError
+	return errors.As(err, &u)
+}
+
+// attempt writes once. written is the record of the attempt before, nil for the first.
+func (s *Store) attempt(ctx context.Context, c Change, written []byte) (Book, []byte, error) {
+	cl, err := s.client(kgo.TransactionalID(s.Topic+"-writer"), kgo.TransactionTimeout(transaction), kgo.ProducerLinger(0),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RecordDeliveryTimeout(transaction))
+	if err != nil {
+		return Book{}, written, err
+	}
+	defer cl.Close()
+	if _, err := s.end(ctx, cl); err != nil { // a write would make a missing topic, with a cluster's defaults
+		return Book{}, written, err
+	}
+	// From here on every earlier writer is shut out, and what it left open is decided.
+	if _, _, err := cl.ProducerID(ctx); err != nil {
+		return Book{}, written, undecidedError{err}
+	}
+	have, err := s.contents(ctx, false)
+	if err != nil {
+		return Book{}, written, err
+	}
+	before := Book{Document: c.Base}
+	if raw := have.raw[bookKey]; raw != nil {
+		if before, err = decode(raw); err != nil {
+			return Book{}, written, err
+		}
+		if bytes.Equal(raw, written) {
+			return before, written, nil
+		}
+	}
+	if before.Revision != c.On {
+		return Book{}, written, &ConflictError{Newest: before.Revision, Had: c.On}
+	}
+	next := s.following(before, c)
+	records, err := s.records(next, have)
+	if err != nil {
+		return Book{}, written, err
+	}
+	written = records[0].Value
+	if err := cl.BeginTransaction(); err != nil {
+		return Book{}, written, undecidedError{err}
+	}
+	if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		return Book{}, written, s.abort(cl, err)
+	}
+	if err := cl.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		return Book{}, written, undecidedError{err}
+	}
+	return next, written, nil
+}
+
+// abort gives up an open transaction. Where that fails, the next writer does it, or the transaction's timeout.
+func (s *Store) abort(cl *kgo.Client, cause error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	err := cl.EndTransaction(ctx, kgo.TryAbort)
+	if errors.Is(cause, kerr.MessageTooLarge) {
+		return fmt.Errorf("the cluster refuses a record of this size: %w; raise max.message.bytes of topic %s to 1048588, or shorten the rules", cause, s.Topic)
+	}
+	if err != nil {
+		cause = fmt.Errorf("%w (and the transaction could not be given up: %w)", cause, err)
+	}
+	return undecidedError{cause}
+}
+
+func (s *Store) following(before Book, c Change) Book {
+	now := time.Now
+	if s.Now != nil {
+		now = s.Now
+	}
+	b := Book{Revision: before.Revision + 1, At: now().UTC().Truncate(time.Millisecond), Author: c.Author, Comment: c.Comment}
+	b.Document = Succeed(before.Document, c.Next, c.Author, b.At)
+	return b
+}
+
+// records are those of one write: the book, the one before it under its number, and the end of those that are too old.
+func (s *Store) records(b Book, have *contents) ([]*kgo.Record, error) {
+	value, err := b.encode()
+	if err != nil {
+		return nil, err
+	}
+	record := func(key string, value []byte) *kgo.Record {
+		return &kgo.Record{Topic: s.Topic, Partition: bookPartition, Key: []byte(key), Value: value}
+	}
+	all := []*kgo.Record{record(bookKey, value)}
+	if earlier := have.raw[bookKey]; earlier != nil {
+		all = append(all, record(revisionKey+strconv.FormatInt(b.Revision-1, 10), earlier))
+	}
+	for key := range have.keys {
+		if n, ok := revisionOf(key); ok && n < b.Revision-Kept {
+			all = append(all, record(key, nil))
+		}
+	}
+	return all, nil
+}
+
+func revisionOf(key string) (int64, bool) {
+	text, ok := strings.CutPrefix(key, revisionKey)
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	return n, err == nil
+}
+
+// contents are the newest records of the topic.
+type contents struct {
+	keys map[string]bool
+	raw  map[string][]byte
+}
+
+// contents reads the topic to its end: the names of all keys, and the values of the book alone or of all.
+func (s *Store) contents(ctx context.Context, all bool) (*contents, error) {
+	ctx, cancel := context.WithTimeout(ctx, readWithin)
+	defer cancel()
+	cl, err := s.reader()
+	if err != nil {
+		return nil, err
+	}
+	defer cl.Close()
+	c := &contents{keys: map[string]bool{}, raw: map[string][]byte{}}
+	err = s.scan(ctx, cl, func(r *kgo.Record) { c.take(string(r.Key), r.Value, all) })
+	return c, err
+}
+
+// scan gives what the topic holds now, up to what is committed.
+func (s *Store) scan(ctx context.Context, cl *kgo.Client, each func(*kgo.Record)) error {
+	end, err := s.end(ctx, cl)
+	for at, silent := int64(0), 0; err == nil && at < end; {
+		poll, stop := context.WithTimeout(ctx, quiet)
+		fetches := cl.PollFetches(poll)
+		stop()
+		if ctx.Err() != nil {
+			return s.diagnose(fmt.Errorf("the rule book was not read within %v: %w", readWithin, ctx.Err()))
+		}
+		silent++
+		for r := range fetches.RecordsAll() {
+			silent, at = 0, r.Offset+1
+			if !r.Attrs.IsControl() {
+				each(r)
+			}
+		}
+		if silent > 1 { // the end may be compacted away: a cluster that answers, and still has nothing to give, has no more
+			_, err = s.end(ctx, cl)
+			return err
+		}
+	}
+	return err
+}
+
+func (c *contents) take(key string, value []byte, all bool) {
+	switch _, isRevision := revisionOf(key); {
+	case key != bookKey && !isRevision:
+	case value == nil:
+		delete(c.keys, key)
+		delete(c.raw, key)
+	default:
+		c.keys[key] = true
+		if all || key == bookKey {
+			c.raw[key] = value
+		}
+	}
+}
+
+// end is the offset up to which everything is committed; 0 if there is nothing to read.
+func (s *Store) end(ctx context.Context, cl *kgo.Client) (int64, error) {
+	adm := kadm.NewClient(cl)
+	ends, err := adm.ListCommittedOffsets(ctx, s.Topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return 0, ErrMissing
+	}
+	if err != nil {
+		return 0, s.diagnose(err)
+	}
+	starts, err := adm.ListStartOffsets(ctx, s.Topic)
+	if err == nil {
+		err = starts.Error()
+	}
+	if err != nil {
+		return 0, s.diagnose(err)
+	}
+	end, ok := ends.Lookup(s.Topic, bookPartition)
+	if !ok {
+		return 0, ErrMissing
+	}
+	if start, ok := starts.Lookup(s.Topic, bookPartition); ok && start.Offset >= end.Offset {
+		return 0, nil
+	}
+	return end.Offset, nil
+}
+
+func (s *Store) reader() (*kgo.Client, error) {
+	return s.client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{s.Topic: {bookPartition: kgo.NewOffset().AtStart()}}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(fetchWait))
+}
+
+func (s *Store) client(more ...kgo.Opt) (*kgo.Client, error) {
+	opts, err := s.Kafka.With(more...)
+	if err != nil {
+		return nil, err
+	}
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka client: %w", err)
+	}
+	return cl, nil
+}
+
+// diagnose tells cause and remedy of a failed connection, and leaves other errors as they are.
+func (s *Store) diagnose(err error) error {
+	var conflict *ConflictError
+	if errors.As(err, &conflict) {
+		return conflict
+	}
+	return client.Diagnose(s.Kafka, err)
+}
