@@ -1,17 +1,15 @@
 package rule
 
 import (
-	"weir/topology/event"
 	"weir/topology/table"
 )
 
 type (
-	kindPlan  struct{}
-	typePlan  struct{}
-	orderRule struct{}
-	atom      struct{}
-	band      struct{}
-	frame     struct {
+	kindPlan struct{}
+	typePlan struct{}
+	atom     struct{}
+	band     struct{}
+	frame    struct {
 		operands []table.Operand
 		readings []Value
 	}
@@ -24,6 +22,3 @@ func Load(name string, data []byte) (*Set, error) { return &Set{}, nil }
 func (p *Part) score(*table.Gate, []Value) (int64, string)                           { return 0, "" }
 func (p *Part) explain([]table.Operand, []Value, string) ([]*table.Predicate, []int) { return nil, nil }
 func (s *Set) observe(*Facts, *Observed)                                             {}
-func (s *Set) judge(string, *table.Order, int32, event.UnixMilli) ([]Hit, event.UnixMilli) {
-	return nil, 0
-}
