@@ -65,8 +65,7 @@ type Watermark struct {
 
 // Orders are settings of the group orders.
 type Orders struct {
-	Retention      time.Duration `yaml:"retention"`
-	AmountMismatch string        `yaml:"amount_mismatch"` // sum, each or off
+	Retention time.Duration `yaml:"retention"`
 }
 
 // Metrics are settings of the group metrics.

@@ -79,7 +79,6 @@ var keys = []Key{
 	{Path: "watermark.disorder", Help: "how far behind the newest event of its partition an event may come"},
 	{Path: "watermark.idle", Help: "silence after which a partition no longer holds event time back"},
 	{Path: "orders.retention", Help: "event time after its last event that an order's row is kept"},
-	{Path: "orders.amount_mismatch", Help: "when a captured amount is a finding: their sum above the total, each unequal to it, or never", OneOf: []string{"sum", "each", "off"}},
 	{Path: "metrics.file", Flag: "metrics", On: []string{"up", "process", "serve"}, Help: "file that declares the metrics (default: the built-in ones)"},
 
 	{Path: "serve.listen", Flag: "listen", On: onServer, Help: "address of dashboard and HTTP API"},

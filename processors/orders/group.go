@@ -13,6 +13,7 @@ import (
 	"github.com/lovoo/goka/codec"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"weir/processors/rule"
 	"weir/topology"
 	"weir/topology/engine"
 	"weir/topology/event"
@@ -27,18 +28,21 @@ type Source struct {
 }
 
 // Group is the goka side of group orders: it parses, calls Step, keeps the row, and adds up what the transaction contributes to
-// metrics until the commit sends it.
+// metrics and tells of entities until the commit sends it.
 type Group struct {
 	Sources  []Source
 	Names    topology.Names
 	Metrics  *metric.Set
 	Settings Settings
+	Rules    *rule.Current // nil: none
 	Logger   *slog.Logger
 	Now      func() time.Time // wall clock of max_future; nil: time.Now
-	// SendEach sends deltas with every record instead of at the commit: for a plain goka processor, which has no commit hook.
+	// SendEach sends deltas and observations with every record instead of at the commit: for a plain goka processor, which has no
+	// hooks.
 	SendEach bool
 
 	rt      *engine.Runtime
+	rules   *rule.Set // of the open transaction
 	parsers map[string]*event.Parser
 	shards  [maxPartitions]*shard
 }
@@ -48,10 +52,11 @@ const maxPartitions = 1024
 
 // shard is what one partition's goroutine keeps between records.
 type shard struct {
-	event event.Event
-	in    Input
-	out   Output
-	acc   *metric.Accumulator
+	event    event.Event
+	in       Input
+	out      Output
+	acc      *metric.Accumulator
+	observed outbox
 }
 
 // Counters of this group in the marks row: exact, they commit with the rows.
@@ -69,6 +74,7 @@ const (
 // Define builds the goka graph on rt.
 func (g *Group) Define(rt *engine.Runtime) engine.Spec {
 	g.rt = rt
+	g.begin() // timers may come before the first transaction does
 	if g.Now == nil {
 		g.Now = time.Now
 	}
@@ -80,6 +86,7 @@ func (g *Group) Define(rt *engine.Runtime) engine.Spec {
 		goka.Output(goka.Stream(g.Names.In(topology.DeadLetters)), new(codec.Bytes)),
 		goka.Output(goka.Stream(g.Names.In(topology.Findings)), new(codec.Bytes)),
 		goka.Output(goka.Stream(g.Names.In(topology.Deltas)), new(codec.Bytes)),
+		goka.Output(goka.Stream(g.Names.In(topology.Observations)), new(codec.Bytes)),
 		goka.Persist(rowCodec{}),
 	}
 	var topics []string
@@ -91,14 +98,14 @@ func (g *Group) Define(rt *engine.Runtime) engine.Spec {
 	return engine.Spec{
 		Graph:      goka.DefineGroup(goka.Group(g.Names.In(topology.GroupOrders)), edges...),
 		Sources:    topics,
-		MarkTopics: []string{g.Names.In(topology.Deltas)},
+		MarkTopics: []string{g.Names.In(topology.Deltas), g.Names.In(topology.Observations), g.Names.In(topology.Findings)},
 		CheckKeys:  true,
 		Hooks: engine.Hooks{
-			BeforeCommit: g.sendDeltas,
+			BeforeCommit: g.send,
 			Held:         g.held,
 			Rollback:     g.reset,
 			Deadline:     g.deadline,
-			Timer:        g.expire,
+			Timer:        g.timer,
 		},
 	}
 }
@@ -110,6 +117,21 @@ func (g *Group) shard(partition int32) *shard {
 		g.shards[partition] = s
 	}
 	return s
+}
+
+// begin takes the rules of a transaction.
+func (g *Group) begin() {
+	if g.Rules != nil {
+		g.rules = g.Rules.Load()
+	}
+}
+
+// ruleSet is the set of the open transaction. Without hooks each record is one.
+func (g *Group) ruleSet() *rule.Set {
+	if g.SendEach && g.Rules != nil {
+		return g.Rules.Load()
+	}
+	return g.rules
 }
 
 // process is goka's callback. Whatever a record holds, it ends in a row, in a counter, or in the dead-letter topic.
@@ -137,7 +159,8 @@ func (g *Group) process(ctx goka.Context, msg any) {
 		row = table.OrderFromVTPool()
 	}
 	defer row.ReturnToVTPool()
-	s.in = Input{Event: ev, Watermark: p.Watermark(), Record: Record{Topic: string(ctx.Topic()), Partition: ctx.Partition(), Offset: ctx.Offset(), ArrivedAt: event.UnixMilli(ctx.Timestamp().UnixMilli())}}
+	s.in = Input{Event: ev, Watermark: p.Watermark(), Rules: g.ruleSet(),
+		Record: Record{Topic: string(ctx.Topic()), Partition: ctx.Partition(), Offset: ctx.Offset(), ArrivedAt: event.UnixMilli(ctx.Timestamp().UnixMilli())}}
 	s.out.Reset()
 	if err := g.step(ctx, row, s); err != nil {
 		g.refuse(ctx, p, raw, err)
@@ -148,26 +171,41 @@ func (g *Group) process(ctx goka.Context, msg any) {
 		g.refuse(ctx, p, raw, &event.Malformed{Reason: event.Reason(s.out.Outcome.String()), Detail: s.out.Detail})
 		return
 	}
-	for i := range s.out.Contributions {
-		s.acc.Add(&s.out.Contributions[i].Facts, s.out.Contributions[i].Sign)
-	}
+	g.collect(s)
 	for _, f := range s.out.Findings {
 		value, err := f.MarshalVT()
 		if err != nil {
 			ctx.Fail(err)
 		}
-		ctx.Emit(goka.Stream(g.Names.In(topology.Findings)), f.Rule+"|"+f.Entity, value)
+		ctx.Emit(goka.Stream(g.Names.In(topology.Findings)), f.Entity, value)
 	}
 	ctx.SetValue(row)
 	if g.SendEach {
-		if err := s.acc.Drain(func(key string, cell *table.Cell) error {
-			value, err := cell.MarshalVT()
-			ctx.Emit(goka.Stream(g.Names.In(topology.Deltas)), key, value)
-			return err
-		}); err != nil {
-			ctx.Fail(err)
+		g.sendEach(ctx, s)
+	}
+}
+
+// collect adds what an event contributes and shows to what its transaction sends.
+func (g *Group) collect(s *shard) {
+	for i := range s.out.Contributions {
+		s.acc.Add(&s.out.Contributions[i].Facts, s.out.Contributions[i].Sign)
+	}
+	for i := range s.out.Observed {
+		for _, o := range s.out.Observed[i].Observations {
+			s.observed.add(o.Key, o.Body)
 		}
 	}
+}
+
+func (g *Group) sendEach(ctx goka.Context, s *shard) {
+	if err := s.acc.Drain(func(key string, cell *table.Cell) error {
+		value, err := cell.MarshalVT()
+		ctx.Emit(goka.Stream(g.Names.In(topology.Deltas)), key, value)
+		return err
+	}); err != nil {
+		ctx.Fail(err)
+	}
+	s.observed.drain(func(key string, value []byte) { ctx.Emit(goka.Stream(g.Names.In(topology.Observations)), key, value) })
 }
 
 func (g *Group) parse(ctx goka.Context, ev *event.Event, raw []byte) (err error) {
@@ -218,14 +256,16 @@ func (g *Group) refuse(ctx goka.Context, p *engine.Partition, raw []byte, cause 
 	ctx.Emit(goka.Stream(g.Names.In(topology.DeadLetters)), l.key, l.value, goka.WithCtxEmitHeaders(headers))
 }
 
-// sendDeltas sends what the transaction adds to each metric row, one record a row.
-func (g *Group) sendDeltas(tx *engine.Tx) error {
+// send sends what the transaction adds to each metric row and shows of each entity, one record each.
+func (g *Group) send(tx *engine.Tx) error {
 	var accs []*metric.Accumulator
+	var observed []*outbox
 	for _, s := range g.shards {
 		if s != nil {
-			accs = append(accs, s.acc)
+			accs, observed = append(accs, s.acc), append(observed, &s.observed)
 		}
 	}
+	drainOutboxes(observed, func(key string, value []byte) { tx.Emit(g.Names.In(topology.Observations), key, value) })
 	return metric.DrainAll(accs, func(key string, cell *table.Cell) error {
 		value, err := cell.MarshalVT()
 		if err == nil {
@@ -235,11 +275,11 @@ func (g *Group) sendDeltas(tx *engine.Tx) error {
 	})
 }
 
-// held is how many deltas wait: each cell of an accumulator becomes a row in about three windows.
+// held is how many records wait: each cell of an accumulator becomes a row in about three windows.
 func (g *Group) held() (n int) {
 	for _, s := range g.shards {
 		if s != nil {
-			n += 3 * s.acc.Len()
+			n += 3*s.acc.Len() + s.observed.held()
 		}
 	}
 	return n
@@ -249,51 +289,74 @@ func (g *Group) reset() {
 	for _, s := range g.shards {
 		if s != nil {
 			s.acc.Reset()
+			s.observed.reset()
 		}
 	}
 }
 
 func (g *Group) deadline(_ string, row []byte) (event.UnixMilli, bool) {
-	last := lastAt(row)
-	if last == 0 {
-		return 0, false
-	}
-	at := Deadline(&g.Settings, &table.Order{LastAtMs: last})
+	lastAtMs, nextDueMs := times(row)
+	at := deadline(&g.Settings, lastAtMs, nextDueMs)
 	return at, at > 0
 }
 
-// lastAtField is the number of Order.last_at_ms in rows.proto.
-const lastAtField = 26
+// Numbers of the fields of Order in rows.proto that times reads.
+const (
+	lastAtField  = 26
+	nextDueField = 33
+)
 
-// lastAt reads one field of an encoded row: it is asked for every row that is written.
-func lastAt(row []byte) int64 {
+// times reads two fields of an encoded row: it is asked for every row that is written. Fields stand in the order of their numbers.
+func times(row []byte) (lastAtMs, nextDueMs int64) {
 	for len(row) > 0 {
 		num, kind, n := protowire.ConsumeTag(row)
-		if n < 0 {
-			return 0
+		if n < 0 || num > nextDueField {
+			break
 		}
 		row = row[n:]
-		if num == lastAtField && kind == protowire.VarintType {
+		if kind == protowire.VarintType && (num == lastAtField || num == nextDueField) {
 			v, n := protowire.ConsumeVarint(row)
 			if n < 0 {
-				return 0
+				break
 			}
-			return int64(v)
+			row = row[n:]
+			if num == nextDueField {
+				nextDueMs = int64(v)
+			} else {
+				lastAtMs = int64(v)
+			}
+			continue
 		}
 		if n = protowire.ConsumeFieldValue(num, kind, row); n < 0 {
-			return 0
+			break
 		}
 		row = row[n:]
 	}
-	return 0
+	return lastAtMs, nextDueMs
 }
 
-// expire deletes a row whose order has been quiet for the retention time.
-func (g *Group) expire(_ *engine.Tx, p *engine.Partition, key string, row []byte) error {
+// timer judges a row again whose time has come, and deletes one whose order has been quiet for the retention time.
+func (g *Group) timer(tx *engine.Tx, p *engine.Partition, key string, row []byte) error {
 	o := table.OrderFromVTPool()
 	defer o.ReturnToVTPool()
 	if err := o.UnmarshalVT(row); err != nil {
 		return fmt.Errorf("order row: %w", err)
+	}
+	var out Output
+	expired := Timer(&g.Settings, o, key, &Input{Watermark: p.Watermark(), Rules: g.rules, Record: Record{Partition: p.Number()}}, &out)
+	for _, f := range out.Findings {
+		value, err := f.MarshalVT()
+		if err != nil {
+			return err
+		}
+		tx.Emit(g.Names.In(topology.Findings), f.Entity, value)
+	}
+	if !expired {
+		value, err := o.MarshalVT()
+		if err != nil {
+			return err
+		}
+		return p.Set(key, value)
 	}
 	if n := Uncounted(o); n > 0 { // their order never came
 		p.Count(CounterWaiting, -n)

@@ -13,10 +13,10 @@ const (
 	cutBytes = 64 << 10
 )
 
-// What a row can hold without being measured, which costs as much as encoding it: an entry has at most three texts of 1 KiB, an item
-// as many. Together with maxRowBytes they stay below what the client sends.
+// What a row can hold without being measured, which costs as much as encoding it: an entry has at most a dozen texts of 1 KiB, an item
+// three. With maxRaisedBytes both they and maxRowBytes stay below what the client sends.
 const (
-	unmeasuredEntries = 64
+	unmeasuredEntries = 32
 	unmeasuredItems   = 16
 )
 
@@ -26,8 +26,11 @@ func overflows(row *table.Order, in *Input) bool {
 	if len(row.Entries) < unmeasuredEntries && len(ev.Items) <= unmeasuredItems {
 		return false
 	}
-	const entry, item = 64, 32 // what numbers and tags take beside the texts
-	grows := entry + len(in.Record.Topic) + len(ev.Method) + len(ev.PaymentID) + len(ev.DeclineCode) + len(ev.Carrier) + len(ev.ShipmentID) + len(ev.CancelReason)
+	const entry, item = 128, 32 // what numbers and tags take beside the texts
+	card, client := &ev.Card, &ev.Client
+	grows := entry + len(in.Record.Topic) + len(ev.ID) + len(ev.Method) + len(ev.PaymentID) + len(ev.DeclineCode) + len(ev.Carrier) + len(ev.ShipmentID) +
+		len(ev.CancelReason) + len(card.Fingerprint) + len(card.BIN) + len(card.Last4) + len(card.Funding) +
+		len(client.IP) + len(client.DeviceID) + len(client.SessionID) + len(client.UserAgent)
 	for i := range ev.Items {
 		grows += item + len(ev.Items[i].ProductID) + len(ev.Items[i].Category) + len(ev.Items[i].SellerID)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"weir/processors/rule"
 	"weir/topology"
 	"weir/topology/event"
 	"weir/topology/metric"
@@ -11,9 +12,9 @@ import (
 	"weir/topology/table"
 )
 
-// Simulate returns group orders for the simulator: the same Step, parsers and accumulator as on Kafka.
-func Simulate(settings Settings, set *metric.Set, parsers map[string]*event.Parser) sim.Group {
-	g := sim.Group{Name: topology.GroupOrders, MarkTopics: []string{topology.Deltas}}
+// Simulate returns group orders for the simulator: the same Step, parsers and accumulator as on Kafka. rules may be nil.
+func Simulate(settings Settings, set *metric.Set, rules *rule.Current, parsers map[string]*event.Parser) sim.Group {
+	g := sim.Group{Name: topology.GroupOrders, MarkTopics: []string{topology.Deltas, topology.Observations, topology.Findings}}
 	for _, topic := range []string{topology.Orders, topology.Payments, topology.Shipments} {
 		if parsers[topic] != nil {
 			g.Inputs = append(g.Inputs, topic)
@@ -21,17 +22,29 @@ func Simulate(settings Settings, set *metric.Set, parsers map[string]*event.Pars
 	}
 	g.Sources = g.Inputs
 	g.New = func() sim.Processor {
-		return &simulated{settings: settings, parsers: parsers, acc: set.NewAccumulator()}
+		s := &simulated{settings: settings, current: rules, parsers: parsers, acc: set.NewAccumulator()}
+		s.Begin() // timers may come before the first transaction does
+		return s
 	}
 	return g
 }
 
 type simulated struct {
 	settings Settings
+	current  *rule.Current
+	rules    *rule.Set // of the open transaction
 	parsers  map[string]*event.Parser
 	acc      *metric.Accumulator
+	observed outbox
 	event    event.Event
 	out      Output
+}
+
+// Begin takes the rules of a transaction.
+func (s *simulated) Begin() {
+	if s.current != nil {
+		s.rules = s.current.Load()
+	}
 }
 
 func (s *simulated) Process(p *sim.Partition, r *sim.Record) error {
@@ -58,7 +71,7 @@ func (s *simulated) Process(p *sim.Partition, r *sim.Record) error {
 		}
 	}
 	s.out.Reset()
-	Step(&s.settings, row, &Input{Event: ev, Watermark: p.Watermark(),
+	Step(&s.settings, row, &Input{Event: ev, Watermark: p.Watermark(), Rules: s.rules,
 		Record: Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, ArrivedAt: r.Timestamp}}, &s.out)
 	if n := s.out.Waiting; n != 0 {
 		p.Count(CounterWaiting, int64(n))
@@ -74,16 +87,28 @@ func (s *simulated) Process(p *sim.Partition, r *sim.Record) error {
 	for i := range s.out.Contributions {
 		s.acc.Add(&s.out.Contributions[i].Facts, s.out.Contributions[i].Sign)
 	}
-	for _, f := range s.out.Findings {
-		value, err := f.MarshalVT()
-		if err != nil {
-			return err
+	for i := range s.out.Observed {
+		for _, o := range s.out.Observed[i].Observations {
+			s.observed.add(o.Key, o.Body)
 		}
-		p.Emit(topology.Findings, f.Rule+"|"+f.Entity, value, nil)
+	}
+	if err := s.tell(p, &s.out); err != nil {
+		return err
 	}
 	value, err := row.MarshalVT()
 	p.Set(r.Key, value)
 	return err
+}
+
+func (s *simulated) tell(p *sim.Partition, out *Output) error {
+	for _, f := range out.Findings {
+		value, err := f.MarshalVT()
+		if err != nil {
+			return err
+		}
+		p.Emit(topology.Findings, f.Entity, value, nil)
+	}
+	return nil
 }
 
 func (s *simulated) refuse(p *sim.Partition, r *sim.Record, cause error) {
@@ -92,6 +117,7 @@ func (s *simulated) refuse(p *sim.Partition, r *sim.Record, cause error) {
 }
 
 func (s *simulated) BeforeCommit(emit func(topic, key string, value []byte)) error {
+	s.observed.drain(func(key string, value []byte) { emit(topology.Observations, key, value) })
 	return s.acc.Drain(func(key string, cell *table.Cell) error {
 		value, err := cell.MarshalVT()
 		emit(topology.Deltas, key, value)
@@ -99,7 +125,10 @@ func (s *simulated) BeforeCommit(emit func(topic, key string, value []byte)) err
 	})
 }
 
-func (s *simulated) Rollback() { s.acc.Reset() }
+func (s *simulated) Rollback() {
+	s.acc.Reset()
+	s.observed.reset()
+}
 
 func (s *simulated) Deadline(_ string, row []byte) (event.UnixMilli, bool) {
 	var o table.Order
@@ -113,6 +142,16 @@ func (s *simulated) Deadline(_ string, row []byte) (event.UnixMilli, bool) {
 func (s *simulated) Timer(p *sim.Partition, key string, row []byte) error {
 	var o table.Order
 	if err := o.UnmarshalVT(row); err != nil {
+		return err
+	}
+	var out Output
+	expired := Timer(&s.settings, &o, key, &Input{Watermark: p.Watermark(), Rules: s.rules, Record: Record{Partition: p.Number()}}, &out)
+	if err := s.tell(p, &out); err != nil {
+		return err
+	}
+	if !expired {
+		value, err := o.MarshalVT()
+		p.Set(key, value)
 		return err
 	}
 	if n := Uncounted(&o); n > 0 {

@@ -16,11 +16,19 @@ const (
 
 var stageNames = map[uint32]string{StageCreated: "created", StagePaid: "paid", StageDispatched: "dispatched", StageDelivered: "delivered"}
 
-// contribute counts an event of an order whose facts are known.
-func contribute(row *table.Order, e *table.Entry, out *Output) {
+// contribute counts an event of an order whose facts are known. Of its client stays what tells entities apart.
+func contribute(row *table.Order, e *table.Entry, in *Input, out *Output) {
 	e.Counted = true
 	out.Contributions = append(out.Contributions, Contribution{Sign: 1,
 		Facts: metric.Facts{Type: event.Type(e.Type), At: event.UnixMilli(e.AtMs), Order: row, Entry: e}})
+	if in.Rules != nil {
+		observe(row, e, in.Event.OrderID, in, out)
+	}
+	if c := e.Client; c != nil {
+		if c.SessionId, c.UserAgent = "", ""; c.Ip == "" && c.DeviceId == "" {
+			e.Client = nil
+		}
+	}
 }
 
 // countStages counts, in the window of the order's creation, the funnel stages that the order has reached since the last event, and
@@ -106,17 +114,6 @@ func paidAt(row *table.Order) int64 {
 // that currency's metrics, but pays nothing here.
 func isCapture(row *table.Order, e *table.Entry) bool {
 	return event.Type(e.Type) == event.PaymentCaptured && e.Currency == row.Currency && row.Currency != ""
-}
-
-// priced reports whether the order's total is known: a total of zero is one too. atCreation asks for that of order.created.
-func priced(row *table.Order, atCreation bool) bool {
-	for _, e := range row.Entries {
-		t := event.Type(e.Type)
-		if (t == event.OrderCreated || t == event.OrderUpdated && !atCreation) && e.Currency == row.Currency && row.Currency != "" {
-			return true
-		}
-	}
-	return false
 }
 
 // stages are the funnel stages that the row has reached.

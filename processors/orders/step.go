@@ -6,6 +6,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"weir/processors/rule"
 	"weir/topology/event"
 	"weir/topology/metric"
 	"weir/topology/table"
@@ -40,27 +41,16 @@ func (o Outcome) String() string {
 	return "none"
 }
 
-// AmountMismatch says when money captured raises a finding.
-type AmountMismatch string
-
-// The modes of Settings.AmountMismatch.
-const (
-	MismatchOff  AmountMismatch = "off"
-	MismatchEach AmountMismatch = "each" // a capture differs from the total of order.created
-	MismatchSum  AmountMismatch = "sum"  // captures add up to more than the order's current total
-)
-
 // Settings of group orders. They must be the same on every instance.
 type Settings struct {
-	Retention      time.Duration // of a row after its order's last event
-	AmountMismatch AmountMismatch
-	MaxEntries     int // events that one order can have
-	MaxWaiting     int // of them, those that can come before order.created
+	Retention  time.Duration // of a row after its order's last event
+	MaxEntries int           // events that one order can have
+	MaxWaiting int           // of them, those that can come before order.created
 }
 
 // DefaultSettings are the settings of a shop that set none.
 func DefaultSettings() Settings {
-	return Settings{Retention: 180 * 24 * time.Hour, AmountMismatch: MismatchSum, MaxEntries: 1000, MaxWaiting: 200}
+	return Settings{Retention: 180 * 24 * time.Hour, MaxEntries: 1000, MaxWaiting: 200}
 }
 
 // Validate names the setting that is wrong.
@@ -68,8 +58,6 @@ func (s *Settings) Validate() error {
 	switch {
 	case s.Retention < 24*time.Hour:
 		return fmt.Errorf("orders.retention is %v: an order lives for a day at least", s.Retention)
-	case s.AmountMismatch != MismatchOff && s.AmountMismatch != MismatchEach && s.AmountMismatch != MismatchSum:
-		return fmt.Errorf("orders.amount_mismatch is %q: use %s, %s or %s", s.AmountMismatch, MismatchOff, MismatchEach, MismatchSum)
 	case s.MaxEntries < 10 || s.MaxEntries > 100_000:
 		return fmt.Errorf("orders.max_entries is %d: use 10 to 100,000", s.MaxEntries)
 	case s.MaxWaiting < 1 || s.MaxWaiting >= s.MaxEntries:
@@ -91,6 +79,7 @@ type Input struct {
 	Event     *event.Event
 	Record    Record
 	Watermark event.UnixMilli // of the partition; 0 = unknown
+	Rules     *rule.Set       // nil = none
 }
 
 // Contribution is something that metrics count.
@@ -104,16 +93,19 @@ type Output struct {
 	Outcome       Outcome
 	Detail        string // why, for Expired and Refused
 	Contributions []Contribution
-	Findings      []*table.Finding
-	Waiting       int // change of how many events wait for their order
+	Observed      []rule.Observed  // of each event that counts now, in their order; nothing without rules
+	Findings      []*table.Finding // those in Observed too
+	Waiting       int              // change of how many events wait for their order
 
-	names []string // of findings that hold, see finding.go
+	facts rule.Facts
 }
 
 // Reset makes o ready for the next Step; its memory is used again.
 func (o *Output) Reset() {
 	o.Outcome, o.Detail, o.Waiting = 0, "", 0
 	o.Contributions = o.Contributions[:0]
+	o.Observed = o.Observed[:0]
+	clear(o.Findings)
 	o.Findings = o.Findings[:0]
 }
 
@@ -132,6 +124,7 @@ func Step(s *Settings, row *table.Order, in *Input, out *Output) {
 	if !admit(s, row, in, out) {
 		return
 	}
+	before := told(row, ev.OrderID, in)
 	entry := insert(row, sortKey{int64(ev.At), kind(row, ev.Type), id})
 	fill(entry, in, row)
 	row.LastAtMs = max(row.LastAtMs, int64(ev.At))
@@ -150,16 +143,16 @@ func Step(s *Settings, row *table.Order, in *Input, out *Output) {
 			if e != entry {
 				out.Waiting--
 			}
-			contribute(row, e, out)
+			contribute(row, e, in, out)
 		}
 	} else {
-		contribute(row, entry, out)
+		contribute(row, entry, in, out)
 	}
 	countStages(row, out)
-	raise(s, row, ev.OrderID, out)
+	raise(row, ev.OrderID, in, before, out)
 }
 
-// admit turns away what a row cannot take. A row is never older than its retention allows, see Deadline, so an event at or before
+// admit turns away what a row cannot take. A row is never older than its retention allows, see expiry, so an event at or before
 // watermark − retention may have been counted in a row that is gone, unless this row knows its order: what was in an earlier one then
 // never counted, for that one did not know it.
 func admit(s *Settings, row *table.Order, in *Input, out *Output) bool {
@@ -244,16 +237,34 @@ func fill(e *table.Entry, in *Input, row *table.Order) {
 	switch {
 	case isPayment(ev.Type):
 		e.Source, e.Reference, e.Country, e.Reason = ev.Method, ev.PaymentID, ev.Card.Country, ev.DeclineCode
+		fillPayment(e, ev)
 	case isShipment(ev.Type):
 		e.Source, e.Reference, e.Country = ev.Carrier, ev.ShipmentID, ev.Country
 		e.ExpectedAtMs = int64(ev.ExpectedAt)
 	default:
 		e.Reason = ev.CancelReason
 	}
+	e.EventId = ev.ID
 	e.Topic, e.Offset, e.ArrivedAtMs, e.Counted = in.Record.Topic, in.Record.Offset, int64(in.Record.ArrivedAt), false
 	if isShipment(ev.Type) && e.ExpectedAtMs == 0 {
 		e.ExpectedAtMs = firstExpected(row, e)
 	}
+}
+
+// fillPayment keeps what rules ask of a payment, which may have to wait for its order.
+func fillPayment(e *table.Entry, ev *event.Event) {
+	if c := &ev.Card; *c != (event.Card{}) {
+		e.Card = &table.Card{Fingerprint: c.Fingerprint, Bin: c.BIN, Last4: c.Last4, Country: c.Country, Funding: c.Funding}
+	}
+	e.Client = client(&ev.Client)
+}
+
+// client is nil where the event tells nothing of it.
+func client(c *event.Client) *table.Client {
+	if *c == (event.Client{}) {
+		return nil
+	}
+	return &table.Client{Ip: c.IP, DeviceId: c.DeviceID, SessionId: c.SessionID, UserAgent: c.UserAgent}
 }
 
 // firstExpected is the first date that the shipment's own topic told before e. Other topics do not count, so that interleaving does
@@ -285,9 +296,7 @@ func setFacts(row *table.Order, ev *event.Event) {
 	row.BillingCountry, row.ShippingCountry = ev.BillingCountry, ev.ShippingCountry
 	row.ShippingAddressHash, row.EmailHash = ev.ShippingAddressHash, ev.EmailHash
 	row.CustomerCreatedAtMs = int64(ev.CustomerCreatedAt)
-	if c := ev.Client; c != (event.Client{}) {
-		row.Client = &table.Client{Ip: c.IP, DeviceId: c.DeviceID, SessionId: c.SessionID, UserAgent: c.UserAgent}
-	}
+	row.Client = client(&ev.Client)
 	for i := range ev.Items {
 		item := addItem(row)
 		from := &ev.Items[i]
@@ -311,13 +320,25 @@ func addItem(row *table.Order) *table.Item {
 
 const dayMs = 24 * 60 * 60 * 1000
 
-// Deadline is when the row expires: retention after its last event, rounded up to a whole day so that the timer's entry moves once a
-// day at most. 0 for an empty row.
+// Deadline is when the row wants Timer: when its rules have to be judged again, or when it expires. 0 for an empty row.
 func Deadline(s *Settings, row *table.Order) event.UnixMilli {
-	if row.LastAtMs == 0 {
+	return deadline(s, row.LastAtMs, row.NextDueMs)
+}
+
+func deadline(s *Settings, lastAtMs, nextDueMs int64) event.UnixMilli {
+	at := expiry(s, lastAtMs)
+	if due := event.UnixMilli(nextDueMs); due > 0 && due < at {
+		return due
+	}
+	return at
+}
+
+// expiry is retention after the row's last event, rounded up to a whole day so that the timer's entry moves once a day at most.
+func expiry(s *Settings, lastAtMs int64) event.UnixMilli {
+	if lastAtMs == 0 {
 		return 0
 	}
-	at := row.LastAtMs + s.Retention.Milliseconds()
+	at := lastAtMs + s.Retention.Milliseconds()
 	return event.UnixMilli((at + dayMs - 1) / dayMs * dayMs)
 }
 

@@ -32,7 +32,7 @@ type Runner interface {
 
 // Setup is what a scenario asks of the weir that it runs on.
 type Setup struct {
-	// Config holds the file's config command: amount_mismatch, retention, max_entries, max_waiting, disorder.
+	// Config holds the file's config command: retention, max_entries, max_waiting, disorder.
 	Config map[string]string
 	// Partitions is the count that the file insists on; 0 = any.
 	Partitions int32

@@ -84,7 +84,6 @@ func ordersGroup(cfg *configs.Config, deps Deps, set *metric.Set) (*orders.Group
 	g := &orders.Group{Names: cfg.Names(), Metrics: set, Logger: deps.Logger, Settings: orders.DefaultSettings()}
 	g.SendEach = cfg.Process.StockGoka
 	g.Settings.Retention = cfg.Orders.Retention
-	g.Settings.AmountMismatch = orders.AmountMismatch(cfg.Orders.AmountMismatch)
 	if err := g.Settings.Validate(); err != nil {
 		return nil, err
 	}

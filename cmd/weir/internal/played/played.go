@@ -106,7 +106,7 @@ func (w *Weir) configure(setup scenario.Setup) (err error) {
 	if w.hostile() {
 		flags["commit_interval"] = "60ms" // something is open when a disturbance comes
 	}
-	for name, key := range map[string]string{"amount_mismatch": "orders.amount_mismatch", "retention": "orders.retention", "disorder": "watermark.disorder"} {
+	for name, key := range map[string]string{"retention": "orders.retention", "disorder": "watermark.disorder"} {
 		if value, given := setup.Config[name]; given {
 			flags[key] = value
 		}

@@ -47,7 +47,7 @@ func New(setup scenario.Setup) (*Weir, error) {
 	cluster, err := sim.New(
 		sim.Config{Seed: s.Seed, Partitions: s.Partitions, Instances: s.Instances, Start: clockStart, Disorder: disorder,
 			CrashChance: s.Crash, AbortChance: s.Abort, RebalanceChance: s.Rebalance},
-		orders.Simulate(settings, set, parsers), metrics.Simulate(set, s.Partitions))
+		orders.Simulate(settings, set, nil, parsers), metrics.Simulate(set, s.Partitions))
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +71,6 @@ func Settings(setup scenario.Setup) (settings orders.Settings, disorder time.Dur
 	settings = orders.DefaultSettings()
 	for name, value := range setup.Config {
 		switch name {
-		case "amount_mismatch":
-			settings.AmountMismatch = orders.AmountMismatch(value)
 		case "retention":
 			settings.Retention, err = window.ParseSpan(value)
 		case "disorder":
