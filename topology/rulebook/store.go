@@ -53,7 +53,7 @@ type Store struct {
 
 // Read returns the newest book; the zero Book if the topic is empty.
 func (s *Store) Read(ctx context.Context) (Book, error) {
-	c, err := s.contents(ctx, false)
+	c, err := s.contents(ctx, func(key string) bool { return key == bookKey })
 	if err != nil || c.raw[bookKey] == nil {
 		return Book{}, err
 	}
@@ -62,7 +62,7 @@ func (s *Store) Read(ctx context.Context) (Book, error) {
 
 // History returns the newest book and the earlier ones that are kept, newest first.
 func (s *Store) History(ctx context.Context) ([]Book, error) {
-	c, err := s.contents(ctx, true)
+	c, err := s.contents(ctx, func(string) bool { return true })
 	if err != nil {
 		return nil, err
 	}
@@ -121,34 +121,24 @@ func isUndecided(err error) bool {
 
 // attempt writes once. written is the record of the attempt before, nil for the first.
 func (s *Store) attempt(ctx context.Context, c Change, written []byte) (Book, []byte, error) {
+	// Whoever is late is told so before they shut out others. Here it shows as well that the topic is there: a write would make it,
+	// with a cluster's defaults.
+	if _, before, done, err := s.ground(ctx, c, written); err != nil || done {
+		return before, written, err
+	}
 	cl, err := s.client(kgo.TransactionalID(s.Topic+"-writer"), kgo.TransactionTimeout(transaction), kgo.ProducerLinger(0),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RecordDeliveryTimeout(transaction))
 	if err != nil {
 		return Book{}, written, err
 	}
 	defer cl.Close()
-	if _, err := s.end(ctx, cl); err != nil { // a write would make a missing topic, with a cluster's defaults
-		return Book{}, written, err
-	}
 	// From here on every earlier writer is shut out, and what it left open is decided.
 	if _, _, err := cl.ProducerID(ctx); err != nil {
 		return Book{}, written, undecidedError{err}
 	}
-	have, err := s.contents(ctx, false)
-	if err != nil {
-		return Book{}, written, err
-	}
-	before := Book{Document: c.Base}
-	if raw := have.raw[bookKey]; raw != nil {
-		if before, err = decode(raw); err != nil {
-			return Book{}, written, err
-		}
-		if bytes.Equal(raw, written) {
-			return before, written, nil
-		}
-	}
-	if before.Revision != c.On {
-		return Book{}, written, &ConflictError{Newest: before.Revision, Had: c.On}
+	have, before, done, err := s.ground(ctx, c, written)
+	if err != nil || done {
+		return before, written, err
 	}
 	next := s.following(before, c)
 	records, err := s.records(next, have)
@@ -166,6 +156,30 @@ func (s *Store) attempt(ctx context.Context, c Change, written []byte) (Book, []
 		return Book{}, written, undecidedError{err}
 	}
 	return next, written, nil
+}
+
+// ground is what a change is made on. done tells that an attempt before has written it after all: before is then that book.
+func (s *Store) ground(ctx context.Context, c Change, written []byte) (have *contents, before Book, done bool, err error) {
+	mine := revisionKey + strconv.FormatInt(c.On+1, 10)
+	if have, err = s.contents(ctx, func(key string) bool { return key == bookKey || key == mine }); err != nil {
+		return nil, Book{}, false, err
+	}
+	for _, raw := range have.raw {
+		if written != nil && bytes.Equal(raw, written) {
+			before, err = decode(raw)
+			return have, before, true, err
+		}
+	}
+	before.Document = c.Base
+	if raw := have.raw[bookKey]; raw != nil {
+		if before, err = decode(raw); err != nil {
+			return nil, Book{}, false, err
+		}
+	}
+	if before.Revision != c.On {
+		return nil, Book{}, false, &ConflictError{Newest: before.Revision, Had: c.On}
+	}
+	return have, before, false, nil
 }
 
 // abort gives up an open transaction. Where that fails, the next writer does it, or the transaction's timeout.
@@ -228,8 +242,8 @@ type contents struct {
 	raw  map[string][]byte
 }
 
-// contents reads the topic to its end: the names of all keys, and the values of the book alone or of all.
-func (s *Store) contents(ctx context.Context, all bool) (*contents, error) {
+// contents reads the topic to its end: the names of all keys, and the values of those that keep tells.
+func (s *Store) contents(ctx context.Context, keep func(key string) bool) (*contents, error) {
 	ctx, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
 	cl, err := s.reader()
@@ -238,7 +252,7 @@ func (s *Store) contents(ctx context.Context, all bool) (*contents, error) {
 	}
 	defer cl.Close()
 	c := &contents{keys: map[string]bool{}, raw: map[string][]byte{}}
-	err = s.scan(ctx, cl, func(r *kgo.Record) { c.take(string(r.Key), r.Value, all) })
+	err = s.scan(ctx, cl, func(r *kgo.Record) { c.take(string(r.Key), r.Value, keep) })
 	return c, err
 }
 
@@ -267,7 +281,7 @@ func (s *Store) scan(ctx context.Context, cl *kgo.Client, each func(*kgo.Record)
 	return err
 }
 
-func (c *contents) take(key string, value []byte, all bool) {
+func (c *contents) take(key string, value []byte, keep func(string) bool) {
 	switch _, isRevision := revisionOf(key); {
 	case key != bookKey && !isRevision:
 	case value == nil:
@@ -275,7 +289,7 @@ func (c *contents) take(key string, value []byte, all bool) {
 		delete(c.raw, key)
 	default:
 		c.keys[key] = true
-		if all || key == bookKey {
+		if keep(key) {
 			c.raw[key] = value
 		}
 	}

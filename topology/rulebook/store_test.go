@@ -186,7 +186,7 @@ func writeAtOnce(t *testing.T, s *Store, writers, each int) {
 	t.Logf("%d writes, %d refused", total, refused)
 }
 
-func TestWritersAtOnceLoseNothing(t *testing.T) { writeAtOnce(t, book(t), 10, 3) }
+func TestWritersAtOnceLoseNothing(t *testing.T) { writeAtOnce(t, book(t), 10, 2) }
 
 func TestWritersAtOnceLoseNothingOnApacheKafka(t *testing.T) {
 	s := &Store{Kafka: client.Config{Brokers: []string{kafkatest.Start(t)}}, Topic: kafkatest.Unique("weir-rules")}
