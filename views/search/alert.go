@@ -3,14 +3,16 @@ package search
 import (
 	"math"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 	"unique"
 
 	"github.com/cespare/xxhash/v2"
 
+	"weir/topology/alert"
 	"weir/topology/event"
 	"weir/topology/table"
-	"weir/views/query"
 )
 
 // MaxOrders is how many of an alert's orders can be searched for: those of its newest hits.
@@ -27,31 +29,78 @@ type Alert struct {
 	Hits, Orders, RiskMinor, Revision int64
 	Started, Last                     event.UnixMilli
 	SnoozedUntil                      event.UnixMilli // wall clock; 0 = not snoozed
-	formerly                          []string
-	orders                            []uint64 // hashes of order ids
-	folded                            string   // the entity in small letters
-	rule, title, status, severity     uint32   // the texts' numbers in the index
-	priority, risk                    float64
+
+	formerly                      []string
+	orders                        []uint64 // hashes of order ids
+	folded                        string   // the entity in small letters
+	rule, title, status, severity uint32   // the texts' numbers in the index
+	priority, risk                float64
 }
 
-// Of gives the alerts of a row. caseScore is that of all of them together.
-func Of(entity string, c *table.Case, caseScore int64) []Alert {
+var snoozed, opened, ended = unique.Make(alert.Snoozed), unique.Make(alert.Open), unique.Make(alert.Ended)
+
+// Of gives the alerts of a row as they are at a wall clock time.
+func Of(entity string, c *table.Case, now time.Time) []Alert {
 	out := make([]Alert, 0, len(c.GetAlerts()))
-	folded := strings.ToLower(entity)
+	folded, caseScore := strings.ToLower(entity), alert.CaseScore(c)
 	for _, a := range c.GetAlerts() {
+		risk := major(a.RiskMinor, a.Currency)
 		out = append(out, Alert{
 			ID: a.Id, Entity: entity, folded: folded, formerly: a.Formerly,
 			Rule: unique.Make(a.Rule), Title: unique.Make(a.Title), Typology: unique.Make(a.Typology), Reason: unique.Make(a.Reason),
-			Status: unique.Make(a.Status), Severity: unique.Make(a.Severity), Episode: unique.Make(a.Episode),
+			Status: unique.Make(alert.StatusAt(a, now)), Severity: unique.Make(a.Severity), Episode: unique.Make(a.Episode),
 			Currency: unique.Make(a.Currency), Assignee: unique.Make(a.Assignee), Shadow: a.Shadow, Held: a.Held,
 			Score: a.Score, CaseScore: caseScore, Hits: a.Hits, Orders: a.Orders, RiskMinor: a.RiskMinor, Revision: a.Revision,
-			Started: event.UnixMilli(a.StartedMs), Last: event.UnixMilli(a.LastMs), SnoozedUntil: event.UnixMilli(a.SnoozedUntilMs),
-			orders: ordersOf(a), risk: major(a.RiskMinor, a.Currency),
+			Started: event.UnixMilli(a.StartedMs), Last: event.UnixMilli(a.LastMs),
+			orders: ordersOf(a), risk: risk, priority: float64(max(a.Score, caseScore)) * max(1, risk),
 		})
-		last := &out[len(out)-1]
-		last.priority = float64(max(a.Score, caseScore)) * max(1, last.risk)
+		if last := &out[len(out)-1]; last.Status == snoozed {
+			last.SnoozedUntil = event.UnixMilli(a.SnoozedUntilMs)
+		}
 	}
 	return out
+}
+
+// Summary is the JSON of an alert in a list: alert.Alert without its explanation and history.
+type Summary struct {
+	ID           string       `json:"id"`
+	Rule         string       `json:"rule"`
+	Title        string       `json:"title"`
+	Reason       string       `json:"reason"`
+	Entity       string       `json:"entity" doc:"kind:id" example:"customer:c-1"`
+	Severity     string       `json:"severity" enum:"low,medium,high,critical"`
+	Score        int64        `json:"score" doc:"0 to 100: the highest of its hits"`
+	CaseScore    int64        `json:"case_score" doc:"0 to 100: of all rules that say something about the entity"`
+	Typology     string       `json:"typology,omitempty"`
+	Status       string       `json:"status" enum:"open,acknowledged,confirmed,false_positive,snoozed,closed,withdrawn"`
+	SnoozedUntil *time.Time   `json:"snoozed_until,omitempty"`
+	Assignee     string       `json:"assignee,omitempty"`
+	Episode      string       `json:"episode" enum:"active,ended" doc:"active: hits may still join it"`
+	Revision     int64        `json:"revision" doc:"for If-Match"`
+	Shadow       bool         `json:"shadow,omitempty" doc:"its rule was in shadow: recorded, told to nobody"`
+	Held         bool         `json:"held,omitempty" doc:"over its rule's limit: recorded, told to nobody"`
+	Started      time.Time    `json:"started" doc:"first hit"`
+	Last         time.Time    `json:"last" doc:"last hit"`
+	Hits         int64        `json:"hits"`
+	Orders       int64        `json:"orders" doc:"distinct, among the hits kept"`
+	AtRisk       *alert.Money `json:"at_risk,omitempty" doc:"totals of those orders"`
+}
+
+// Summary is the alert as lists show it.
+func (a *Alert) Summary() Summary {
+	s := Summary{ID: a.ID, Rule: a.Rule.Value(), Title: a.Title.Value(), Reason: a.Reason.Value(), Entity: a.Entity, Severity: a.Severity.Value(),
+		Score: a.Score, CaseScore: a.CaseScore, Typology: a.Typology.Value(), Status: a.Status.Value(), Assignee: a.Assignee.Value(),
+		Episode: a.Episode.Value(), Revision: a.Revision, Shadow: a.Shadow, Held: a.Held, Started: a.Started.Time(), Last: a.Last.Time(),
+		Hits: a.Hits, Orders: a.Orders}
+	if a.SnoozedUntil != 0 {
+		until := a.SnoozedUntil.Time()
+		s.SnoozedUntil = &until
+	}
+	if code := a.Currency.Value(); code != "" {
+		s.AtRisk = &alert.Money{Amount: strconv.FormatInt(a.RiskMinor, 10), Currency: code}
+		s.AtRisk.Exponent, _ = event.Exponent(code)
+	}
+	return s
 }
 
 func ordersOf(a *table.Alert) []uint64 {
@@ -75,10 +124,11 @@ func ordersOf(a *table.Alert) []uint64 {
 // major is an amount in units of the currency, so that amounts in yen and in dollars are of one order; rates of exchange are not
 // applied. It ranks only.
 func major(minor int64, currency string) float64 {
-	if e := query.Exponent(currency); e != nil {
-		return float64(minor) / math.Pow10(*e)
+	digits, ok := event.Exponent(currency)
+	if !ok {
+		digits = 2
 	}
-	return float64(minor) / 100
+	return float64(minor) / math.Pow10(digits)
 }
 
 // same tells whether a search could not tell a from b.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"time"
 	"unique"
 )
 
@@ -24,6 +25,7 @@ type Index struct {
 	cases   map[string]*entity
 	live    int
 	leftOut int
+	asleep  map[int32]struct{} // snoozed alerts
 
 	texts   []unique.Handle[string] // by number
 	numbers map[unique.Handle[string]]uint32
@@ -40,7 +42,7 @@ type entity struct {
 
 // New makes an empty index for at most so many alerts. Beyond it the ended ones with the oldest last hits are left out.
 func New(most int) *Index {
-	return &Index{max: most, byID: map[string]int32{}, cases: map[string]*entity{}, numbers: map[unique.Handle[string]]uint32{}}
+	return &Index{max: most, byID: map[string]int32{}, cases: map[string]*entity{}, asleep: map[int32]struct{}{}, numbers: map[unique.Handle[string]]uint32{}}
 }
 
 // Put makes alerts those of the entity, in the place of what it had. None removes it.
@@ -117,6 +119,9 @@ func (x *Index) add(a *Alert) int32 {
 	*kept = *a
 	kept.rule, kept.title, kept.status, kept.severity = x.number(a.Rule), x.number(a.Title), x.number(a.Status), x.number(a.Severity)
 	x.byID[a.ID] = slot
+	if a.SnoozedUntil != 0 {
+		x.asleep[slot] = struct{}{}
+	}
 	x.live++
 	return slot
 }
@@ -129,6 +134,7 @@ func (x *Index) remove(slot int32) {
 			delete(x.byID, id)
 		}
 	}
+	delete(x.asleep, slot)
 	*a = Alert{}
 	x.free = append(x.free, slot)
 	x.live--
@@ -144,8 +150,6 @@ func (x *Index) number(text unique.Handle[string]) uint32 {
 	}
 	return n
 }
-
-var ended = unique.Make("ended")
 
 // shrink leaves out a tenth: ended alerts before active ones, the oldest last hit first.
 func (x *Index) shrink() {
@@ -172,6 +176,21 @@ func (x *Index) shrink() {
 		x.remove(s)
 		x.leftOut++
 	}
+}
+
+// Wake opens the snoozed alerts whose time has come, and tells whether there were any. Their rows do not change for that.
+func (x *Index) Wake(now time.Time) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	before := x.seq
+	for s := range x.asleep {
+		if a := &x.slots[s]; int64(a.SnoozedUntil) <= now.UnixMilli() {
+			a.Status, a.status, a.SnoozedUntil = opened, x.number(opened), 0
+			x.remember(a.ID)
+			delete(x.asleep, s)
+		}
+	}
+	return x.seq != before
 }
 
 // Find gives the alert of an id, also of one that it had before.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"weir/topology/alert"
 	"weir/topology/event"
 	"weir/views/query"
 )
@@ -36,10 +37,10 @@ const (
 
 // The values that filters know.
 var (
-	Statuses   = []string{"open", "acknowledged", "confirmed", "false_positive", "snoozed", "closed", "withdrawn"}
+	Statuses   = []string{alert.Open, alert.Acknowledged, alert.Confirmed, alert.FalsePositive, alert.Snoozed, alert.Closed, alert.Withdrawn}
 	Severities = []string{"low", "medium", "high", "critical"}
 	sorts      = []string{string(ByPriority), string(ByNewest), string(ByRecent), string(ByRisk)}
-	episodes   = []string{"active", "ended"}
+	episodes   = []string{alert.Active, alert.Ended}
 	shadows    = []string{"exclude", "only", "include"}
 )
 

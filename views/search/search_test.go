@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"weir/topology/alert"
 	"weir/topology/event"
 	"weir/topology/table"
 	"weir/views/query"
@@ -64,7 +65,7 @@ func naive(cases map[string]*table.Case, params url.Values, leaveOut string) []f
 	var out []found
 	for entity, c := range cases {
 		for _, a := range c.Alerts {
-			f := found{a, entity, scoreOf(c)}
+			f := found{a, entity, alert.CaseScore(c)}
 			kind, _, _ := strings.Cut(entity, ":")
 			text := params.Get("q")
 			var least int64
@@ -87,14 +88,6 @@ func naive(cases map[string]*table.Case, params url.Values, leaveOut string) []f
 	return out
 }
 
-func scoreOf(c *table.Case) int64 {
-	var s int64
-	for _, a := range c.Alerts {
-		s = min(100, s+a.Score)
-	}
-	return s
-}
-
 func drawCase(t *rapid.T, entity string) *table.Case {
 	c := &table.Case{}
 	pick := func(name string, of ...string) string { return rapid.SampledFrom(of).Draw(t, name) }
@@ -114,8 +107,12 @@ func drawCase(t *rapid.T, entity string) *table.Case {
 		for range rapid.IntRange(0, 3).Draw(t, "hits") {
 			a.HitsKept = append(a.HitsKept, &table.HitRef{OrderId: pick("order", "o-1", "o-2", "o-3")})
 		}
+		if a.Status == alert.Snoozed {
+			a.SnoozedUntilMs = noon.Add(time.Minute).UnixMilli()
+		}
 		c.Alerts = append(c.Alerts, a)
 	}
+	slices.SortFunc(c.Alerts, func(a, b *table.Alert) int { return cmp.Compare(a.Rule, b.Rule) })
 	return c
 }
 
@@ -166,7 +163,7 @@ func TestTheIndexAnswersAsALoopOverAllRowsDoes(t *testing.T) {
 				c = &table.Case{}
 			}
 			cases[entity] = c
-			x.Put(entity, Of(entity, c, scoreOf(c)))
+			x.Put(entity, Of(entity, c, noon))
 		}
 		params := drawParams(t)
 		want := naive(cases, params, "")
@@ -248,7 +245,7 @@ func TestNoChangeOfAnAnswerGoesUnnoticed(t *testing.T) {
 		for range rapid.IntRange(1, 10).Draw(t, "updates") {
 			entity := rapid.SampledFrom([]string{"customer:C-1", "card:2"}).Draw(t, "entity")
 			c := drawCase(t, entity)
-			x.Put(entity, Of(entity, c, scoreOf(c)))
+			x.Put(entity, Of(entity, c, noon))
 			_, changed := x.Changed(q, at, seq, func(id string) bool { return shown[id] })
 			now, nowShown, nowSeq := look()
 			if now != before && !changed {
@@ -263,7 +260,7 @@ func TestAReaderThatComesLateLooksAtEverything(t *testing.T) {
 	x := New(DefaultMax)
 	q := parse(t, url.Values{"q": {"nothing"}})
 	for i := range remembered + 1 {
-		x.Put("card:1", Of("card:1", &table.Case{Alerts: []*table.Alert{{Id: "a", Revision: int64(i)}}}, 0))
+		x.Put("card:1", Of("card:1", &table.Case{Alerts: []*table.Alert{{Id: "a", Revision: int64(i)}}}, noon))
 	}
 	none := func(string) bool { return false }
 	if _, changed := x.Changed(q, Moment{}, 1, none); changed {
@@ -279,7 +276,7 @@ func TestBeyondItsBoundTheIndexLeavesOldEndedAlertsOut(t *testing.T) {
 	x := New(most)
 	put := func(n int, episode string) {
 		entity := fmt.Sprintf("card:%03d", n)
-		x.Put(entity, Of(entity, &table.Case{Alerts: []*table.Alert{{Id: entity, Episode: episode, LastMs: int64(n)}}}, 0))
+		x.Put(entity, Of(entity, &table.Case{Alerts: []*table.Alert{{Id: entity, Episode: episode, LastMs: int64(n)}}}, noon))
 	}
 	for n := range 60 {
 		put(n, "ended")
@@ -336,7 +333,7 @@ func TestQuestionsThatCannotBeAnsweredAreRefused(t *testing.T) {
 	x := New(10)
 	for n := range 3 {
 		entity := fmt.Sprint("card:", n)
-		x.Put(entity, Of(entity, &table.Case{Alerts: []*table.Alert{{Id: entity}}}, 0))
+		x.Put(entity, Of(entity, &table.Case{Alerts: []*table.Alert{{Id: entity}}}, noon))
 	}
 	next := x.Search(parse(t, url.Values{"limit": {"1"}}), Moment{}).Next
 	if _, err := Parse(url.Values{"cursor": {next}, "sort": {"risk"}}); err == nil || !strings.Contains(err.Error(), "other filters") {
@@ -346,7 +343,7 @@ func TestQuestionsThatCannotBeAnsweredAreRefused(t *testing.T) {
 
 func TestRelativeTimesFollowTheWatermark(t *testing.T) {
 	x := New(10)
-	x.Put("card:1", Of("card:1", &table.Case{Alerts: []*table.Alert{{Id: "a", LastMs: noon.UnixMilli()}}}, 0))
+	x.Put("card:1", Of("card:1", &table.Case{Alerts: []*table.Alert{{Id: "a", LastMs: noon.UnixMilli()}}}, noon))
 	q := parse(t, url.Values{"last_from": {"now-1h"}})
 	for ahead, want := range map[time.Duration]int{0: 1, time.Hour: 1, 2 * time.Hour: 0} {
 		at := Moment{Watermark: event.UnixMilli(noon.Add(ahead).UnixMilli()), Now: noon.AddDate(1, 0, 0)}
@@ -359,6 +356,33 @@ func TestRelativeTimesFollowTheWatermark(t *testing.T) {
 	}
 }
 
+func TestASnoozedAlertIsOpenOnceItsTimeHasCome(t *testing.T) {
+	x := New(10)
+	a := &table.Alert{Id: "a", Status: alert.Snoozed, SnoozedUntilMs: noon.Add(time.Minute).UnixMilli()}
+	x.Put("card:1", Of("card:1", &table.Case{Alerts: []*table.Alert{a}}, noon))
+	open := parse(t, url.Values{"status": {"open"}})
+	for _, step := range []struct {
+		after time.Duration
+		woke  bool
+		open  int
+	}{{59 * time.Second, false, 0}, {time.Minute, true, 1}, {time.Hour, false, 1}} {
+		seq := x.Seq()
+		if woke := x.Wake(noon.Add(step.after)); woke != step.woke {
+			t.Errorf("%v later: woke is %v", step.after, woke)
+		}
+		if _, changed := x.Changed(open, Moment{}, seq, func(string) bool { return false }); changed != step.woke {
+			t.Errorf("%v later: changed is %v", step.after, changed)
+		}
+		if n := x.Search(open, Moment{}).Total; n != step.open {
+			t.Errorf("%v later: %d open", step.after, n)
+		}
+	}
+	x.Put("card:1", Of("card:1", &table.Case{Alerts: []*table.Alert{a}}, noon.Add(time.Hour)))
+	if n := x.Search(open, Moment{}).Total; n != 1 {
+		t.Errorf("put again after its time: %d open", n)
+	}
+}
+
 func TestAlertsOfSharedEntitiesAndOrders(t *testing.T) {
 	x := New(10)
 	put := func(entity string, risk int64, orders ...string) {
@@ -366,7 +390,7 @@ func TestAlertsOfSharedEntitiesAndOrders(t *testing.T) {
 		for _, o := range orders {
 			a.HitsKept = append(a.HitsKept, &table.HitRef{OrderId: o})
 		}
-		x.Put(entity, Of(entity, &table.Case{Alerts: []*table.Alert{a}}, 10))
+		x.Put(entity, Of(entity, &table.Case{Alerts: []*table.Alert{a}}, noon))
 	}
 	put("customer:1", 500, "o-1", "o-2")
 	put("card:1", 100_00, "o-9")
@@ -387,7 +411,7 @@ func BenchmarkSearch(b *testing.B) {
 		entity := fmt.Sprintf("customer:%06d", n)
 		x.Put(entity, Of(entity, &table.Case{Alerts: []*table.Alert{{Id: fmt.Sprintf("%016x", n*2654435761), Rule: fmt.Sprint("rule-", n%30), Title: fmt.Sprint("Title ", n%30),
 			Status: Statuses[n%3], Severity: Severities[n%4], Score: int64(n % 100), RiskMinor: int64(n * 7919 % 100_000), Currency: "EUR", StartedMs: int64(n), LastMs: int64(n),
-			HitsKept: []*table.HitRef{{OrderId: fmt.Sprint("o-", n)}, {OrderId: fmt.Sprint("p-", n)}}}}}, 10))
+			HitsKept: []*table.HitRef{{OrderId: fmt.Sprint("o-", n)}, {OrderId: fmt.Sprint("p-", n)}}}}}, noon))
 	}
 	for name, params := range map[string]url.Values{"all": {}, "open": {"status": {"open"}}, "text": {"q": {"0999"}}, "order": {"q": {"o-777"}}} {
 		q := parse(b, params)
