@@ -284,7 +284,7 @@ func (rt *Runtime) forget(owned map[int32]*Partition) {
 
 // loop polls, hands out, waits at the barrier and commits, until the generation is over.
 func (g *generation) loop(ctx context.Context) (err error) {
-	if err := g.s.begin(); err != nil {
+	if err := g.begin(); err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}
 	g.lastCommit = time.Now()
@@ -336,11 +336,19 @@ func (g *generation) loop(ctx context.Context) (err error) {
 					return nil
 				}
 			}
-			if err := g.s.begin(); err != nil {
+			if err := g.begin(); err != nil {
 				return fmt.Errorf("beginning a transaction: %w", err)
 			}
 		}
 	}
+}
+
+// begin opens a transaction.
+func (g *generation) begin() error {
+	if g.rt.spec.Hooks.Begin != nil {
+		g.rt.spec.Hooks.Begin()
+	}
+	return g.s.begin()
 }
 
 // pollsPerCommit bounds how often a live stream is polled between commits. Records become visible at commits only, so fetching each of

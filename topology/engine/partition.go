@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"weir/topology/event"
@@ -94,13 +95,27 @@ func (p *Partition) Mark(value []byte) error {
 	if m.Partitions <= 0 || m.Partitions > maxSources || m.Partition < 0 || m.Partition >= m.Partitions {
 		return fmt.Errorf("watermark record of %s names partition %d of %d", m.Source, m.Partition, m.Partitions)
 	}
-	for i := int32(len(p.sources)); i < m.Partitions; i++ {
-		p.sources = append(p.sources, source{name: m.Source, partition: i})
-	}
-	s := &p.sources[m.Partition]
+	s := p.upstream(&m)
 	s.at, s.idle, s.seenAt = max(s.at, event.UnixMilli(m.WatermarkMs)), m.Idle, time.Now()
 	p.dirty = true
 	return nil
+}
+
+// upstream is the source that a mark speaks of. All partitions of its group are known from the first mark on.
+func (p *Partition) upstream(m *table.Mark) *source {
+	if i := p.find(m.Source, m.Partition); i >= 0 {
+		return &p.sources[i]
+	}
+	for n := range m.Partitions {
+		if p.find(m.Source, n) < 0 {
+			p.sources = append(p.sources, source{name: m.Source, partition: n})
+		}
+	}
+	return &p.sources[p.find(m.Source, m.Partition)]
+}
+
+func (p *Partition) find(name string, partition int32) int {
+	return slices.IndexFunc(p.sources, func(s source) bool { return s.partition == partition && s.name == name })
 }
 
 // maxSources bounds how many upstream partitions are followed.
@@ -186,6 +201,11 @@ func (p *Partition) restore(now time.Time) {
 			if p.sources[i].name == saved.Source {
 				p.sources[i].at = event.UnixMilli(saved.WatermarkMs)
 			}
+		}
+	}
+	for _, name := range p.rt.spec.Upstream { // a group that has not spoken yet holds the watermark back
+		if p.find(name, 0) < 0 {
+			p.sources = append(p.sources, source{name: name, seenAt: now})
 		}
 	}
 	p.dirty = false

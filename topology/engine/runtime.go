@@ -97,6 +97,8 @@ type Spec struct {
 	// Sources are the input topics whose partitions make the watermark (their callbacks call Partition.Observe). With none, the
 	// watermark comes from upstream marks (Partition.Mark).
 	Sources []string
+	// Upstream names the groups whose marks make the watermark: it is not known before each has spoken. With none, those that speak.
+	Upstream []string
 	// MarkTopics get this group's watermark: each partition sends it to each of theirs.
 	MarkTopics []string
 	// CheckKeys counts input records that stand in another partition than murmur2 of their key.
@@ -106,6 +108,8 @@ type Spec struct {
 
 // Hooks run at the barrier, when no callback does and the engine owns all rows. Nil functions are skipped.
 type Hooks struct {
+	// Begin comes before the first record of each transaction: what it takes up holds for the whole of it.
+	Begin func()
 	// BeforeCommit may add output and rows to the transaction that is about to end.
 	BeforeCommit func(*Tx) error
 	// Held tells how many records BeforeCommit would send now: a transaction that holds too many is committed early.

@@ -30,11 +30,16 @@ type Group struct {
 	// Sources are the inputs whose event time makes the watermark (Partition.Observe). With none it comes from the marks of the
 	// group before.
 	Sources []string
+	// Upstream names the groups whose marks make the watermark; with none, those that speak.
+	Upstream []string
 	// MarkTopics get this group's watermarks.
 	MarkTopics []string
 	// New makes the processor of one instance. It is called again after a crash.
 	New func() Processor
 }
+
+// Beginner is a Processor that wants to know of each transaction before its first record.
+type Beginner interface{ Begin() }
 
 // Processor is a group's logic on one instance. Calls never overlap.
 type Processor interface {

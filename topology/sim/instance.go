@@ -68,6 +68,9 @@ func (in *instance) process(p *Partition, topic string, n int) error {
 	for i := from; i < min(from+n, len(log)); i++ {
 		r := log[i]
 		p.position[topic] = i + 1
+		if in.pending == 0 {
+			in.begin()
+		}
 		in.pending++
 		in.c.stats.Records++
 		p.touch(topic)
@@ -82,6 +85,13 @@ func (in *instance) process(p *Partition, topic string, n int) error {
 		}
 	}
 	return nil
+}
+
+// begin tells the processor that a transaction starts. One that timers open begins with the set of the one before.
+func (in *instance) begin() {
+	if b, ok := in.proc.(Beginner); ok {
+		b.Begin()
+	}
 }
 
 // barrier moves watermarks on and fires timers.

@@ -47,10 +47,11 @@ func (s state) clone() state {
 
 // source is one origin of event time: an input topic, or a partition of the group before.
 type source struct {
-	topic  string
-	at     event.UnixMilli // greatest seen; 0 = nothing yet
-	idle   bool
-	seenAt time.Time
+	topic     string // or the group before
+	partition int32
+	at        event.UnixMilli // greatest seen; 0 = nothing yet
+	idle      bool
+	seenAt    time.Time
 }
 
 func newPartition(c *Cluster, g *group, num int32) *Partition {
@@ -58,6 +59,9 @@ func newPartition(c *Cluster, g *group, num int32) *Partition {
 	p.state = state{position: map[string]int{}, counters: map[string]int64{}}
 	for _, topic := range g.Sources {
 		p.sources = append(p.sources, source{topic: topic, seenAt: c.now})
+	}
+	for _, name := range g.Upstream { // a group that has not spoken yet holds the watermark back
+		p.sources = append(p.sources, source{topic: name})
 	}
 	p.saved = p.state.clone()
 	return p
@@ -121,10 +125,15 @@ func (p *Partition) mark(value []byte) error {
 	if err := m.UnmarshalVT(value); err != nil {
 		return fmt.Errorf("watermark record: %w", err)
 	}
-	for len(p.sources) < int(m.Partitions) {
-		p.sources = append(p.sources, source{})
+	find := func(n int32) int {
+		return slices.IndexFunc(p.sources, func(s source) bool { return s.topic == m.Source && s.partition == n })
 	}
-	s := &p.sources[m.Partition]
+	for n := range m.Partitions {
+		if find(n) < 0 {
+			p.sources = append(p.sources, source{topic: m.Source, partition: n})
+		}
+	}
+	s := &p.sources[find(m.Partition)]
 	s.at, s.idle = max(s.at, event.UnixMilli(m.WatermarkMs)), m.Idle
 	p.changes = true
 	return nil
