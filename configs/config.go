@@ -33,6 +33,7 @@ type Config struct {
 	Watermark Watermark `yaml:"watermark"`
 	Orders    Orders    `yaml:"orders"`
 	Metrics   Metrics   `yaml:"metrics"`
+	Rules     Rules     `yaml:"rules"`
 
 	Serve    Serve    `yaml:"serve"`
 	Process  Process  `yaml:"process"`
@@ -73,6 +74,11 @@ type Metrics struct {
 	File string `yaml:"file"` // "": the embedded metrics.yaml
 }
 
+// Rules are the fraud rules that are in force until the rule book says otherwise.
+type Rules struct {
+	File string `yaml:"file"` // "": the embedded rules.yaml
+}
+
 // Serve are settings of the view server.
 type Serve struct {
 	Listen         string   `yaml:"listen"`
@@ -96,12 +102,14 @@ type Up struct {
 // Generate are settings of the generator.
 type Generate struct {
 	Rate       float64   `yaml:"rate"`   // orders a second, mean over a day
-	Orders     int64     `yaml:"orders"` // 0: no end
+	Orders     int64     `yaml:"orders"` // honest ones; 0: no end
 	Seed       int64     `yaml:"seed"`
 	Start      time.Time `yaml:"start"`      // zero: now
 	LifeScale  float64   `yaml:"life_scale"` // of the time from order to delivery; 0: chosen
 	Rhythm     bool      `yaml:"rhythm"`
 	Duplicates float64   `yaml:"duplicates"` // share of events
+	Fraud      string    `yaml:"fraud"`      // default, off, or shares of orders by pattern
+	Truth      string    `yaml:"truth"`      // NDJSON file of what was planted; "": none
 	Output     string    `yaml:"output"`     // NDJSON file instead of Kafka
 }
 

@@ -30,10 +30,10 @@ const EnvFile = "WEIR_CONFIG"
 
 // Every command that opens connections to a cluster takes the first set; up brings its own cluster.
 var (
-	onKafka   = []string{"process", "serve", "generate", "replay", "topics", "inspect", "bench"}
+	onKafka   = []string{"process", "serve", "generate", "replay", "topics", "inspect", "rules", "bench"}
 	onGroups  = []string{"up", "process"}
 	onServer  = []string{"up", "serve"}
-	onAll     = []string{"up", "process", "serve", "generate", "replay", "topics", "topology", "inspect", "bench", "config"}
+	onAll     = []string{"up", "process", "serve", "generate", "replay", "topics", "topology", "inspect", "rules", "bench", "config"}
 	onSources = []string{"up", "process", "replay", "topics", "topology"}
 )
 
@@ -54,7 +54,7 @@ var keys = []Key{
 
 	{Path: "preset", Flag: "preset", On: onSources, Help: "source topics and event shapes by name", OneOf: event.PresetNames()},
 	{Path: "sources", Help: "source topics and event shapes, one by one: [{topic, mapping}]; replaces preset"},
-	{Path: "topics.prefix", Flag: "prefix", On: []string{"process", "serve", "topics", "topology", "inspect"}, Help: "prefix of weir's own topics and groups, so that installations can share a cluster"},
+	{Path: "topics.prefix", Flag: "prefix", On: []string{"process", "serve", "topics", "topology", "inspect", "rules"}, Help: "prefix of weir's own topics and groups, so that installations can share a cluster"},
 	{Path: "topics.orders", Help: "topic of the canonical stream of orders"},
 	{Path: "topics.payments", Help: "topic of the canonical stream of payments"},
 	{Path: "topics.shipments", Help: "topic of the canonical stream of shipments"},
@@ -80,6 +80,7 @@ var keys = []Key{
 	{Path: "watermark.idle", Help: "silence after which a partition no longer holds event time back"},
 	{Path: "orders.retention", Help: "event time after its last event that an order's row is kept"},
 	{Path: "metrics.file", Flag: "metrics", On: []string{"up", "process", "serve"}, Help: "file that declares the metrics (default: the built-in ones)"},
+	{Path: "rules.file", Flag: "rules", On: []string{"up", "process", "serve", "rules", "bench"}, Help: "file of the fraud rules in force until someone changes them (default: the built-in ones)"},
 
 	{Path: "serve.listen", Flag: "listen", On: onServer, Help: "address of dashboard and HTTP API"},
 	{Path: "serve.allowed_origins", Flag: "allow-origin", On: onServer, Help: "origins of pages, beside the server's own, that may open a websocket"},
@@ -96,13 +97,15 @@ var keys = []Key{
 	{Path: "generate.life_scale", Flag: "life-scale", On: []string{"up", "generate"}, Help: "scale of the time from order to delivery (0: 0.001 live, 1 from --start)"},
 	{Path: "generate.rhythm", Flag: "rhythm", On: []string{"up", "generate"}, Help: "vary the rate over the day as shoppers do"},
 	{Path: "generate.duplicates", Flag: "duplicates", On: []string{"generate"}, Help: "share of events that are delivered twice"},
+	{Path: "generate.fraud", Flag: "fraud", On: []string{"up", "generate"}, Help: "fraud to plant among the orders: default, off, or shares of the orders such as card_testing_bot=0.002,account_takeover=0.001"},
+	{Path: "generate.truth", Flag: "truth", On: []string{"generate"}, Help: "write to this file, as NDJSON, what was planted and which honest orders look like it"},
 	{Path: "generate.output", Flag: "output", On: []string{"generate"}, Help: "write NDJSON to this file (- for standard output) instead of Kafka"},
 
 	{Path: "replay.speed", Flag: "speed", On: []string{"replay"}, Help: "max, or how many times faster than the events' own time"},
 	{Path: "replay.strict", Flag: "strict", On: []string{"replay"}, Help: "fail when a line was refused"},
 	{Path: "inspect.server", Flag: "server", On: []string{"inspect"}, Help: "view server to ask"},
 	{Path: "inspect.from", Flag: "from", On: []string{"inspect"}, Help: "where to look (auto: kafka where --brokers is given, else server)", OneOf: []string{"auto", "server", "kafka"}},
-	{Path: "output.format", Flag: "format", On: []string{"topics", "topology", "inspect", "config"}, Help: "how to print", OneOf: []string{"text", "json", "mermaid"}},
+	{Path: "output.format", Flag: "format", On: []string{"topics", "topology", "inspect", "rules", "config"}, Help: "how to print", OneOf: []string{"text", "json", "mermaid"}},
 
 	{Path: "bench.orders", Flag: "orders", On: []string{"bench"}, Help: "orders of the reference workload, three events each"},
 	{Path: "bench.runs", Flag: "runs", On: []string{"bench"}, Help: "runs of the backlog (0: none)"},
