@@ -6,6 +6,7 @@ import (
 
 	"weir/topology"
 	"weir/topology/client"
+	"weir/views/webhook"
 )
 
 // Config is every setting of every command. The names in yaml tags are the keys of the file.
@@ -34,6 +35,8 @@ type Config struct {
 	Orders    Orders    `yaml:"orders"`
 	Metrics   Metrics   `yaml:"metrics"`
 	Rules     Rules     `yaml:"rules"`
+
+	Webhooks []webhook.Receiver `yaml:"webhooks"`
 
 	Serve    Serve    `yaml:"serve"`
 	Process  Process  `yaml:"process"`
@@ -83,6 +86,7 @@ type Rules struct {
 type Serve struct {
 	Listen         string   `yaml:"listen"`
 	AllowedOrigins []string `yaml:"allowed_origins"`
+	PublicURL      string   `yaml:"public_url"` // of the dashboard, in links; "": no links
 }
 
 // Process are settings of a process that runs groups and nothing else.

@@ -133,6 +133,8 @@ func (r *reader) value(k Key, at, n ast.Node) {
 
 func (k Key) wants() string {
 	switch {
+	case k.Path == "webhooks":
+		return `a list such as [{name: desk, url: "https://desk.example.com/alerts"}]`
 	case k.isStructured():
 		return "a list such as [{topic: orders, mapping: canonical}]"
 	case k.IsList():

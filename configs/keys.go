@@ -82,8 +82,11 @@ var keys = []Key{
 	{Path: "metrics.file", Flag: "metrics", On: []string{"up", "process", "serve"}, Help: "file that declares the metrics (default: the built-in ones)"},
 	{Path: "rules.file", Flag: "rules", On: []string{"up", "process", "serve", "rules", "bench"}, Help: "file of the fraud rules in force until someone changes them (default: the built-in ones)"},
 
+	{Path: "webhooks", Help: "receivers of alerts: [{name, url or url_file, format, events, min_severity, rules, secret_file or secret, timeout, max_attempts}]"},
+
 	{Path: "serve.listen", Flag: "listen", On: onServer, Help: "address of dashboard and HTTP API"},
 	{Path: "serve.allowed_origins", Flag: "allow-origin", On: onServer, Help: "origins of pages, beside the server's own, that may open a websocket"},
+	{Path: "serve.public_url", Help: "address of the dashboard as people reach it, for links in what webhooks send (default: no links)"},
 	{Path: "process.listen", Flag: "listen", On: []string{"process"}, Help: "address of /metrics and /healthz (default: none)"},
 	{Path: "up.kafka_listen", Flag: "kafka-listen", On: []string{"up"}, Help: "address of the embedded Kafka broker"},
 	{Path: "up.retention", Help: "how long the embedded broker keeps streams"},

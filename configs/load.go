@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"weir/views/webhook"
 )
 
 //go:embed *.yaml
@@ -246,5 +248,6 @@ func defaultsOnly() (*Loaded, error) {
 
 // isStructured tells whether values of the key are more than text.
 func (k Key) isStructured() bool {
-	return field(new(Config), k.Path).Type() == reflect.TypeFor[[]Source]()
+	ty := field(new(Config), k.Path).Type()
+	return ty == reflect.TypeFor[[]Source]() || ty == reflect.TypeFor[[]webhook.Receiver]()
 }

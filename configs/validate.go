@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"weir/views/webhook"
 )
 
 // Limits of settings.
@@ -48,6 +50,12 @@ func (l *Loaded) Validate() error {
 	}
 	for _, o := range l.Serve.AllowedOrigins {
 		fail("serve.allowed_origins", checkOrigin(o))
+	}
+	if err := checkPublicURL(l.Serve.PublicURL); err != nil {
+		fail("serve.public_url", fmt.Errorf("%s %w", shown(l.Serve.PublicURL), err))
+	}
+	if err := webhook.Validate(l.Webhooks); err != nil {
+		fail("webhooks", err)
 	}
 	if len(errs) == 0 {
 		if _, err := l.Inputs(); err != nil {

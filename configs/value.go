@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"weir/views/webhook"
 )
 
 // Bytes is an amount of memory or disk; it is written 64MiB, 2GB, 512k or as a number.
@@ -105,6 +107,8 @@ func set(v reflect.Value, text string) error {
 		return nil
 	case *[]Source:
 		return yaml.UnmarshalWithOptions([]byte(text), p, yaml.Strict())
+	case *[]webhook.Receiver:
+		return yaml.UnmarshalWithOptions([]byte(text), p, yaml.Strict())
 	case *string:
 		*p = text
 		return nil
@@ -193,6 +197,8 @@ func format(v reflect.Value) string {
 		return strings.Join(x, ",")
 	case []Source:
 		return formatSources(x)
+	case []webhook.Receiver:
+		return formatReceivers(x)
 	case float64:
 		return strconv.FormatFloat(x, 'f', -1, 64)
 	default:
