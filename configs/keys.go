@@ -33,7 +33,7 @@ var (
 	onKafka   = []string{"process", "serve", "generate", "replay", "topics", "inspect", "rules", "bench"}
 	onGroups  = []string{"up", "process"}
 	onServer  = []string{"up", "serve"}
-	onAll     = []string{"up", "process", "serve", "generate", "replay", "topics", "topology", "inspect", "rules", "bench", "config"}
+	onAll     = []string{"up", "process", "serve", "generate", "replay", "topics", "topology", "inspect", "rules", "webhooks", "bench", "config"}
 	onSources = []string{"up", "process", "replay", "topics", "topology"}
 )
 
@@ -108,7 +108,7 @@ var keys = []Key{
 	{Path: "replay.strict", Flag: "strict", On: []string{"replay"}, Help: "fail when a line was refused"},
 	{Path: "inspect.server", Flag: "server", On: []string{"inspect"}, Help: "view server to ask"},
 	{Path: "inspect.from", Flag: "from", On: []string{"inspect"}, Help: "where to look (auto: kafka where --brokers is given, else server)", OneOf: []string{"auto", "server", "kafka"}},
-	{Path: "output.format", Flag: "format", On: []string{"topics", "topology", "inspect", "rules", "config"}, Help: "how to print", OneOf: []string{"text", "json", "mermaid"}},
+	{Path: "output.format", Flag: "format", On: []string{"topics", "topology", "inspect", "rules", "webhooks", "config"}, Help: "how to print", OneOf: []string{"text", "json", "mermaid"}},
 
 	{Path: "bench.orders", Flag: "orders", On: []string{"bench"}, Help: "orders of the reference workload, three events each"},
 	{Path: "bench.runs", Flag: "runs", On: []string{"bench"}, Help: "runs of the backlog (0: none)"},

@@ -48,6 +48,9 @@ func process(ctx context.Context, a *app, _ []string) error {
 		return firstOf(err, parts.stop())
 	}
 	parts.start("groups", func(ctx context.Context) error { return runProcessors(ctx, a) })
+	if err := a.startWebhooks(parts); err != nil {
+		return firstOf(err, parts.stop())
+	}
 	a.log.Info("processing", "groups", a.Groups, "instance", a.Instance, "guarantee", a.Guarantee, "brokers", a.Kafka.Brokers)
 	return parts.wait(ctx)
 }
