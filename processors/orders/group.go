@@ -101,6 +101,7 @@ func (g *Group) Define(rt *engine.Runtime) engine.Spec {
 		MarkTopics: []string{g.Names.In(topology.Deltas), g.Names.In(topology.Observations), g.Names.In(topology.Findings)},
 		CheckKeys:  true,
 		Hooks: engine.Hooks{
+			Begin:        g.begin,
 			BeforeCommit: g.send,
 			Held:         g.held,
 			Rollback:     g.reset,

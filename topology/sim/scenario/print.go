@@ -8,6 +8,7 @@ import (
 
 	"weir/topology"
 	"weir/topology/event"
+	"weir/topology/sim"
 	"weir/topology/table"
 )
 
@@ -102,6 +103,9 @@ func printFindings(r Runner) (string, error) {
 	}
 	var all []string
 	for _, record := range records {
+		if strings.HasPrefix(record.Key, sim.MarkPrefix) {
+			continue
+		}
 		var f table.Finding
 		if err := f.UnmarshalVT(record.Value); err != nil {
 			return "", fmt.Errorf("finding %s: %w", record.Key, err)
