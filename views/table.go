@@ -13,6 +13,7 @@ import (
 	"github.com/lovoo/goka/storage"
 
 	"weir/topology"
+	"weir/topology/client"
 	"weir/topology/engine"
 	"weir/topology/event"
 	rows "weir/topology/table"
@@ -26,7 +27,12 @@ type Deps struct {
 	// Options are the engine's for a table: consumer, storage, topic manager, hasher.
 	Options func(table string) []goka.ViewOption
 	// Rows finds orders outside the partition of their hash; nil: they are not looked for there.
-	Rows   Rows
+	Rows Rows
+	// Exists tells whether a table's topic is there; nil: all are. An installation may do without the groups for fraud, and then
+	// without their tables.
+	Exists func(ctx context.Context, table string) (bool, error)
+	// Entity reads what a row of weir-entities-table says; nil: entities are not shown.
+	Entity func(kind, id string, row []byte) (*Entity, error)
 	Logger *slog.Logger // nil: silent
 }
 
@@ -40,6 +46,8 @@ type view struct {
 	table string
 	deps  Deps
 	log   *slog.Logger
+	// optional: the table may be missing. Then the server is ready without it.
+	optional bool
 
 	mu   sync.RWMutex // held for reading while the goka view is read: it closes its storage only when nobody does
 	goka *goka.View
@@ -54,6 +62,7 @@ type view struct {
 	watermark  event.UnixMilli
 	counters   map[string]int64
 	failure    error // why the view is not running
+	missing    bool  // there is no such table
 }
 
 // PartitionState is how one partition of the copy stands.
@@ -64,7 +73,17 @@ type PartitionState struct {
 	Lag       int64 // records behind the end of the changelog, as of the last look
 }
 
-const lookEvery = 250 * time.Millisecond
+const (
+	lookEvery    = 250 * time.Millisecond
+	existsWithin = 5 * time.Second
+)
+
+// MissingError is that a table does not exist, because no group has run that keeps it.
+type MissingError struct{ Table string }
+
+func (e *MissingError) Error() string {
+	return e.Table + " does not exist: its group has not run here. `weir process` with that group, or `weir topics --ensure`, creates it"
+}
 
 func newView(table string, deps Deps) *view {
 	if deps.Logger == nil {
@@ -96,8 +115,9 @@ func (v *view) run(ctx context.Context) error {
 		if time.Since(started) > time.Minute {
 			pause = 200 * time.Millisecond
 		}
-		v.log.Warn("the view is not running; it is started again", "in", pause, "error", err)
-		v.fail(err)
+		if v.fail(err) {
+			v.log.Warn("the view is not running; it is started again", "in", pause, "error", err)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
@@ -108,6 +128,9 @@ func (v *view) run(ctx context.Context) error {
 }
 
 func (v *view) runOnce(ctx context.Context) error {
+	if err := v.exists(ctx); err != nil {
+		return err
+	}
 	options := append(v.deps.Options(v.table), goka.WithViewCallback(v.update))
 	g, err := goka.NewView(v.deps.Brokers, goka.Table(v.table), rawCodec{}, options...)
 	if err != nil {
@@ -151,9 +174,28 @@ func (v *view) detach() {
 	}
 }
 
-func (v *view) fail(err error) {
+// exists refuses to open an optional table that is not there: asking is cheap, a view that cannot open is not.
+func (v *view) exists(ctx context.Context) error {
+	if !v.optional || v.deps.Exists == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, existsWithin)
+	defer cancel()
+	there, err := v.deps.Exists(ctx, v.table)
+	if err == nil && !there {
+		err = &MissingError{v.table}
+	}
+	return err
+}
+
+// fail notes why the view does not run, and tells whether that is worth telling: that a table is missing is, once.
+func (v *view) fail(err error) (news bool) {
+	var missing *MissingError
 	v.progressMu.Lock()
 	v.failure = err
+	was := v.missing
+	v.missing = errors.As(err, &missing)
+	news = !v.missing || !was
 	for i := range v.partitions {
 		v.partitions[i].Recovered = false
 	}
@@ -161,6 +203,7 @@ func (v *view) fail(err error) {
 	if l, ok := v.listen(); ok {
 		l.ProgressChanged()
 	}
+	return news
 }
 
 // update is goka's callback: it stores and notes. A record without a key is a transaction marker.
@@ -222,7 +265,7 @@ func (v *view) look() {
 	v.progressMu.Lock()
 	before := present(v.partitions)
 	changed := len(states) != len(v.partitions) || before != present(states)
-	v.partitions, v.failure = states, nil
+	v.partitions, v.failure, v.missing = states, nil, false
 	v.progressMu.Unlock()
 	if l, ok := v.listen(); ok && changed {
 		l.ProgressChanged()
@@ -317,9 +360,57 @@ func (v *view) readMarks() error {
 func (v *view) notReady() error {
 	why := "it is starting"
 	if _, err := v.Partitions(); err != nil {
+		var missing *MissingError
+		if errors.As(err, &missing) {
+			return err
+		}
 		why = err.Error()
 	}
 	return &query.NotReadyError{Table: v.table, Why: why}
+}
+
+// row reads one row at the partition of its key; nil without an error where there is none. The caller does not keep data for long.
+func (v *view) row(key string) (data []byte, partition int32, err error) {
+	if key == "" || engine.IsReserved(key) {
+		return nil, 0, nil
+	}
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	states, _ := v.Partitions()
+	if v.goka == nil || len(states) == 0 {
+		return nil, 0, v.notReady()
+	}
+	partition = client.Partition([]byte(key), int32(len(states)))
+	if !states[partition].Recovered {
+		return nil, 0, &query.NotReadyError{Table: v.table, Why: fmt.Sprintf("partition %d is not recovered", partition)}
+	}
+	value, err := v.goka.Get(key)
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading %q of %s: %w", key, v.table, err)
+	}
+	data, _ = value.([]byte)
+	return data, partition, nil
+}
+
+// recovered tells whether all partitions are there, and if not, what is missing.
+func (v *view) recovered() (ok bool, why string) {
+	states, err := v.Partitions()
+	switch n := present(states); {
+	case err != nil:
+		return false, fmt.Sprintf("%s: %v", v.table, err)
+	case len(states) == 0:
+		return false, v.table + ": starting"
+	case n < len(states):
+		return false, fmt.Sprintf("%s: %d of %d partitions recovered", v.table, n, len(states))
+	}
+	return true, ""
+}
+
+// Missing tells that there is no such table.
+func (v *view) Missing() bool {
+	v.progressMu.Lock()
+	defer v.progressMu.Unlock()
+	return v.missing
 }
 
 // scan walks keys from start to limit in all partitions, reserved rows included.

@@ -14,15 +14,22 @@ import (
 	"weir/views/query"
 )
 
-// Views are the copies that one view server keeps.
+// Views are the copies that one view server keeps. Entities and Alerts are optional: an installation without the groups for fraud
+// has no such tables, and is served without them.
 type Views struct {
-	Metrics *Metrics
-	Orders  *Orders
+	Metrics  *Metrics
+	Orders   *Orders
+	Entities *Entities
+	Alerts   *Alerts
 }
 
 // Open prepares the views; Run fills and follows them.
 func Open(deps Deps) *Views {
-	return &Views{Metrics: &Metrics{newView(deps.Names.In(topology.TableMetrics), deps)}, Orders: &Orders{newView(deps.Names.In(topology.TableOrders), deps)}}
+	named := func(table string) *view { return newView(deps.Names.In(table), deps) }
+	v := &Views{Metrics: &Metrics{named(topology.TableMetrics)}, Orders: &Orders{named(topology.TableOrders)},
+		Entities: &Entities{named(topology.TableEntities)}, Alerts: newAlerts(named(topology.TableAlerts))}
+	v.Entities.optional, v.Alerts.optional = true, true
+	return v
 }
 
 // Run keeps all views until ctx ends. Stop serving first: reads in progress are waited for.
@@ -30,22 +37,23 @@ func (v *Views) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return v.Metrics.run(ctx) })
 	g.Go(func() error { return v.Orders.run(ctx) })
+	g.Go(func() error { return v.Entities.run(ctx) })
+	g.Go(func() error { return v.Alerts.run(ctx) })
+	g.Go(func() error { return v.Alerts.follow(ctx) })
 	return g.Wait()
 }
 
-// Ready tells whether every partition of every table is recovered, and if not, what is missing.
+// Ready tells whether every partition of every table is recovered, and if not, what is missing. An optional table that does not
+// exist is not waited for; one that does is.
 func (v *Views) Ready() (bool, string) {
 	var missing []string
-	for _, t := range []*view{v.Metrics.view, v.Orders.view} {
-		states, err := t.Partitions()
-		switch n := present(states); {
-		case err != nil:
-			missing = append(missing, fmt.Sprintf("%s: %v", t.table, err))
-		case len(states) == 0:
-			missing = append(missing, t.table+": starting")
-		case n < len(states):
-			missing = append(missing, fmt.Sprintf("%s: %d of %d partitions recovered", t.table, n, len(states)))
+	for _, t := range []*view{v.Metrics.view, v.Orders.view, v.Entities.view, v.Alerts.view} {
+		if ok, why := t.recovered(); !ok && !t.Missing() {
+			missing = append(missing, why)
 		}
+	}
+	if ok, _ := v.Alerts.recovered(); ok && !v.Alerts.indexed.Load() {
+		missing = append(missing, v.Alerts.table+": alerts are being indexed")
 	}
 	return len(missing) == 0, strings.Join(missing, "; ")
 }

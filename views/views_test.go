@@ -60,8 +60,13 @@ func startKafka(t *testing.T) *kafka {
 
 func (k *kafka) createTables() {
 	k.t.Helper()
+	k.create(topology.TableMetrics, topology.TableOrders)
+}
+
+func (k *kafka) create(tables ...string) {
+	k.t.Helper()
 	compact := "compact"
-	for _, name := range []string{topology.TableMetrics, topology.TableOrders} {
+	for _, name := range tables {
 		if _, err := kadm.NewClient(k.cl).CreateTopic(context.Background(), partitions, 1, map[string]*string{"cleanup.policy": &compact}, k.names.In(name)); err != nil {
 			k.t.Fatal(err)
 		}
@@ -142,7 +147,7 @@ func (e *ears) heard(key string) int {
 func (k *kafka) open(dir string) (v *views.Views, l *ears, stop func()) {
 	k.t.Helper()
 	copies := new(engine.Copies)
-	v = views.Open(views.Deps{Brokers: k.brokers, Names: k.names, Rows: copies, Options: func(name string) []goka.ViewOption {
+	v = views.Open(views.Deps{Brokers: k.brokers, Names: k.names, Rows: copies, Exists: k.exists, Entity: plainEntity, Options: func(name string) []goka.ViewOption {
 		return engine.ViewOptions(engine.ViewConfig{Kafka: client.Config{Brokers: k.brokers}, DataDir: dir, Copies: copies}, name)
 	}})
 	l = &ears{keys: map[string]int{}, changed: make(chan struct{}, 1)}
@@ -158,6 +163,16 @@ func (k *kafka) open(dir string) (v *views.Views, l *ears, stop func()) {
 	stop = sync.OnceFunc(func() { cancel(); <-done })
 	k.t.Cleanup(stop)
 	return v, l, stop
+}
+
+func (k *kafka) exists(ctx context.Context, name string) (bool, error) {
+	topics, err := kadm.NewClient(k.cl).ListTopics(kadm.WithAuthorizedOps(ctx), name)
+	return err == nil && topics.Has(name), err
+}
+
+// plainEntity reads rows that are one feature's text.
+func plainEntity(kind, id string, row []byte) (*views.Entity, error) {
+	return &views.Entity{Features: []views.EntityFeature{{Text: string(row)}}}, nil
 }
 
 func until(t *testing.T, what string, fact func() bool) {

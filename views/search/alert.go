@@ -39,11 +39,14 @@ type Alert struct {
 
 var snoozed, opened, ended = unique.Make(alert.Snoozed), unique.Make(alert.Open), unique.Make(alert.Ended)
 
-// Of gives the alerts of a row as they are at a wall clock time.
+// Of gives the alerts of a row as they are at a wall clock time. A nil row has none.
 func Of(entity string, c *table.Case, now time.Time) []Alert {
-	out := make([]Alert, 0, len(c.GetAlerts()))
+	if c == nil {
+		return nil
+	}
+	out := make([]Alert, 0, len(c.Alerts))
 	folded, caseScore := strings.ToLower(entity), alert.CaseScore(c)
-	for _, a := range c.GetAlerts() {
+	for _, a := range c.Alerts {
 		risk := major(a.RiskMinor, a.Currency)
 		out = append(out, Alert{
 			ID: a.Id, Entity: entity, folded: folded, formerly: a.Formerly,
