@@ -15,7 +15,7 @@ const (
 	MaxBookBytes       = 800 << 10 // of the JSON record: Kafka's usual limit of a record is 1 MiB
 	MaxRules           = 500
 	MaxFeatures        = 500
-	MaxLists           = 200
+	MaxLists           = 100
 	MaxDefinitionBytes = 16 << 10  // YAML of a rule, of a feature, of the defaults
 	MaxListBytes       = 256 << 10 // YAML of a list
 	MaxAuthorBytes     = 200
@@ -76,12 +76,6 @@ func (d *Document) Rule(id string) (Rule, bool) {
 	return d.Rules[i], true
 }
 
-// Same reports whether two documents say the same: versions, authors and times follow from that.
-func (d *Document) Same(other *Document) bool {
-	return d.Defaults == other.Defaults && slices.Equal(d.Features, other.Features) && slices.Equal(d.Lists, other.Lists) &&
-		slices.EqualFunc(d.Rules, other.Rules, func(a, b Rule) bool { return a.ID == b.ID && a.same(b) })
-}
-
 func (r Rule) same(other Rule) bool {
 	return r.YAML == other.YAML && r.State == other.State && r.Hash == other.Hash
 }
@@ -124,6 +118,11 @@ func Succeed(before, next Document, author string, at time.Time) Document {
 	next.Removed = next.Removed[max(0, len(next.Removed)-maxRemoved):]
 	return next
 }
+
+// LimitError is that a book would go beyond the limits.
+type LimitError struct{ error }
+
+func (e *LimitError) Unwrap() error { return e.error }
 
 // check reports everything by which a book goes beyond the limits.
 func (b *Book) check() error {
@@ -176,7 +175,7 @@ func (b *Book) check() error {
 // encode gives the record of a book, if it is within the limits.
 func (b *Book) encode() ([]byte, error) {
 	if err := b.check(); err != nil {
-		return nil, err
+		return nil, &LimitError{err}
 	}
 	var w bytes.Buffer
 	e := json.NewEncoder(&w)
@@ -185,7 +184,7 @@ func (b *Book) encode() ([]byte, error) {
 		return nil, err
 	}
 	if w.Len() > MaxBookBytes {
-		return nil, fmt.Errorf("the book would have %d bytes; %d are the limit: remove rules (`weir rules apply --prune`) or shorten lists", w.Len(), MaxBookBytes)
+		return nil, &LimitError{fmt.Errorf("the book would have %d bytes; %d are the limit: remove rules (`weir rules apply --prune`) or shorten lists", w.Len(), MaxBookBytes)}
 	}
 	return w.Bytes(), nil
 }

@@ -2,6 +2,7 @@ package rulebook
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +76,7 @@ func TestABookBeyondTheLimitsIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if back, err := decode(value); err != nil || !back.Document.Same(&full.Document) {
+	if back, err := decode(value); err != nil || len(Compare(&full.Document, &back.Document)) > 0 {
 		t.Errorf("a full book does not come back: %v", err)
 	}
 }
@@ -92,8 +93,30 @@ func FuzzDecode(f *testing.F) {
 			return // beyond the limits
 		}
 		c, err := decode(again)
-		if err != nil || !c.Document.Same(&b.Document) || c.Revision != b.Revision {
+		if err != nil || len(Compare(&b.Document, &c.Document)) > 0 || c.Revision != b.Revision {
 			t.Fatalf("%s became %s (%v)", value, again, err)
 		}
 	})
+}
+
+func TestCompareTellsWhatAChangeDoes(t *testing.T) {
+	before := Document{
+		Defaults: "cooldown: 1h", Features: []Definition{{"f", "on: a"}, {"g", "on: a"}}, Lists: []Definition{{"old", "x"}},
+		Rules: []Rule{{ID: "same", State: "live", Hash: 1}, {ID: "text", YAML: "a", State: "live", Hash: 1}, {ID: "feature", State: "live", Hash: 1},
+			{ID: "state", State: "live", Hash: 1}, {ID: "gone", YAML: "z", State: "paused", Hash: 1}},
+	}
+	next := Document{
+		Defaults: "cooldown: 2h", Features: []Definition{{"f", "on: b"}, {"g", "on: a"}, {"h", "on: c"}},
+		Rules: []Rule{{ID: "same", State: "live", Hash: 1, Version: 9}, {ID: "new", YAML: "n", State: "shadow"}, {ID: "text", YAML: "b", State: "shadow", Hash: 2},
+			{ID: "feature", State: "live", Hash: 2}, {ID: "state", State: "paused", Hash: 1}},
+	}
+	var got []string
+	for _, e := range Compare(&before, &next) {
+		got = append(got, strings.TrimSpace(fmt.Sprintln(e.Kind, e.ID, e.Change, e.From+">"+e.To, e.Before+">"+e.After)))
+	}
+	want := []string{"defaults defaults changed > cooldown: 1h>cooldown: 2h", "feature f changed > on: a>on: b", "feature h added > >on: c", "list old removed > x>",
+		"rule new added >shadow >n", "rule text changed live>shadow a>b", "rule feature changed live>live >", "rule state state live>paused >", "rule gone removed paused> z>"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
 }

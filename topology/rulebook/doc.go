@@ -6,6 +6,7 @@
 // on top of the newest book, so that none is lost.
 //
 //	book.go   Book: what a revision says; limits; versions
+//	effect.go what lies between two documents
 //	store.go  reading the topic, and writing with one writer at a time
 //	tail.go   following it
 package rulebook
