@@ -145,15 +145,13 @@ func (a *Alerts) moment() search.Moment {
 }
 
 func (a *Alerts) searchable() error {
-	if a.indexed.Load() {
+	switch ok, _ := a.recovered(); {
+	case a.indexed.Load():
 		return nil
-	}
-	if ok, why := a.recovered(); !ok && !a.Missing() {
-		return &query.NotReadyError{Table: a.table, Why: why}
-	} else if ok {
+	case ok:
 		return &query.NotReadyError{Table: a.table, Why: "alerts are being indexed"}
 	}
-	return a.notReady()
+	return a.incomplete()
 }
 
 // follow keeps the index until ctx ends.
@@ -172,8 +170,7 @@ func (a *Alerts) follow(ctx context.Context) error {
 		}
 		if err := a.renew(ctx); err != nil {
 			var starting *query.NotReadyError
-			var missing *MissingError
-			if !errors.As(err, &starting) && !errors.As(err, &missing) {
+			if !errors.As(err, &starting) {
 				a.log.Warn("alerts could not be indexed; it is tried again", "error", err)
 			}
 		}
@@ -214,11 +211,8 @@ func (a *Alerts) renew(ctx context.Context) error {
 
 // renewAll reads the whole table. Entities that have no row any more go; questions are answered meanwhile, unless it is the first time.
 func (a *Alerts) renewAll(ctx context.Context) error {
-	if ok, why := a.recovered(); !ok {
-		if a.Missing() {
-			return a.notReady()
-		}
-		return &query.NotReadyError{Table: a.table, Why: why}
+	if ok, _ := a.recovered(); !ok {
+		return a.incomplete()
 	}
 	seen := map[string]struct{}{}
 	err := a.scan(firstKey, lastKey, func(key string, value []byte) error {

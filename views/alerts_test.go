@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,8 +60,8 @@ func TestTablesOfFraudMayBeMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var missing *views.MissingError
-	if _, err := v.Alerts.Search(q); !errors.As(err, &missing) {
+	var missing *query.NotReadyError
+	if _, err := v.Alerts.Search(q); !errors.As(err, &missing) || !strings.Contains(missing.Why, "does not exist") {
 		t.Errorf("searching alerts where there is no table: %v", err)
 	}
 	if _, err := v.Alerts.Case("card:1"); !errors.As(err, &missing) {

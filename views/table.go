@@ -31,8 +31,8 @@ type Deps struct {
 	// Exists tells whether a table's topic is there; nil: all are. An installation may do without the groups for fraud, and then
 	// without their tables.
 	Exists func(ctx context.Context, table string) (bool, error)
-	// Entity reads what a row of weir-entities-table says; nil: entities are not shown.
-	Entity func(kind, id string, row []byte) (*Entity, error)
+	// Entity reads what a row of weir-entities-table says at a time; nil: entities are not shown.
+	Entity func(kind, id string, row []byte, at event.UnixMilli) (*Entity, error)
 	Logger *slog.Logger // nil: silent
 }
 
@@ -78,12 +78,8 @@ const (
 	existsWithin = 5 * time.Second
 )
 
-// MissingError is that a table does not exist, because no group has run that keeps it.
-type MissingError struct{ Table string }
-
-func (e *MissingError) Error() string {
-	return e.Table + " does not exist: its group has not run here. `weir process` with that group, or `weir topics --ensure`, creates it"
-}
+// errMissing is that a table does not exist.
+var errMissing = errors.New("it does not exist, because its group has not run here; `weir process` with that group, or `weir topics --ensure`, creates it")
 
 func newView(table string, deps Deps) *view {
 	if deps.Logger == nil {
@@ -183,18 +179,17 @@ func (v *view) exists(ctx context.Context) error {
 	defer cancel()
 	there, err := v.deps.Exists(ctx, v.table)
 	if err == nil && !there {
-		err = &MissingError{v.table}
+		err = errMissing
 	}
 	return err
 }
 
 // fail notes why the view does not run, and tells whether that is worth telling: that a table is missing is, once.
 func (v *view) fail(err error) (news bool) {
-	var missing *MissingError
 	v.progressMu.Lock()
 	v.failure = err
 	was := v.missing
-	v.missing = errors.As(err, &missing)
+	v.missing = errors.Is(err, errMissing)
 	news = !v.missing || !was
 	for i := range v.partitions {
 		v.partitions[i].Recovered = false
@@ -360,10 +355,6 @@ func (v *view) readMarks() error {
 func (v *view) notReady() error {
 	why := "it is starting"
 	if _, err := v.Partitions(); err != nil {
-		var missing *MissingError
-		if errors.As(err, &missing) {
-			return err
-		}
 		why = err.Error()
 	}
 	return &query.NotReadyError{Table: v.table, Why: why}
@@ -397,13 +388,19 @@ func (v *view) recovered() (ok bool, why string) {
 	states, err := v.Partitions()
 	switch n := present(states); {
 	case err != nil:
-		return false, fmt.Sprintf("%s: %v", v.table, err)
+		return false, err.Error()
 	case len(states) == 0:
-		return false, v.table + ": starting"
+		return false, "starting"
 	case n < len(states):
-		return false, fmt.Sprintf("%s: %d of %d partitions recovered", v.table, n, len(states))
+		return false, fmt.Sprintf("%d of %d partitions recovered", n, len(states))
 	}
 	return true, ""
+}
+
+// incomplete is the error of a question that needs the whole table.
+func (v *view) incomplete() error {
+	_, why := v.recovered()
+	return &query.NotReadyError{Table: v.table, Why: why}
 }
 
 // Missing tells that there is no such table.

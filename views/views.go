@@ -49,7 +49,7 @@ func (v *Views) Ready() (bool, string) {
 	var missing []string
 	for _, t := range []*view{v.Metrics.view, v.Orders.view, v.Entities.view, v.Alerts.view} {
 		if ok, why := t.recovered(); !ok && !t.Missing() {
-			missing = append(missing, why)
+			missing = append(missing, t.table+": "+why)
 		}
 	}
 	if ok, _ := v.Alerts.recovered(); ok && !v.Alerts.indexed.Load() {

@@ -18,6 +18,7 @@ import (
 	"weir/topology"
 	"weir/topology/client"
 	"weir/topology/engine"
+	"weir/topology/event"
 	"weir/topology/table"
 	"weir/views"
 	"weir/views/query"
@@ -171,8 +172,8 @@ func (k *kafka) exists(ctx context.Context, name string) (bool, error) {
 }
 
 // plainEntity reads rows that are one feature's text.
-func plainEntity(kind, id string, row []byte) (*views.Entity, error) {
-	return &views.Entity{Features: []views.EntityFeature{{Text: string(row)}}}, nil
+func plainEntity(kind, id string, row []byte, at event.UnixMilli) (*views.Entity, error) {
+	return &views.Entity{At: at, Features: []views.EntityFeature{{Text: string(row)}}}, nil
 }
 
 func until(t *testing.T, what string, fact func() bool) {
