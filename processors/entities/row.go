@@ -1,0 +1,299 @@
+package entities
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	"weir/topology/event"
+	"weir/topology/table"
+)
+
+// A row is a header, the folds of series that are no longer kept one by one (see fold.go), and the observations as they came,
+// sorted by (at, hash), no two alike.
+//
+//	0         1     2         4           8       16        20
+//	┌─────────┬─────┬─────────┬───────────┬───────┬─────────┬──────────┬─────────────────── …
+//	│version 1│ 0   │ folds 2 │ bytes 4   │ due 8 │ count 4 │ folds    │ table.Observation × count
+//	└─────────┴─────┴─────────┴───────────┴───────┴─────────┴──────────┴─────────────────── …
+//	                  number    of folds    when the row wants its timer, event time in ms; 0 = never
+//
+// All integers are little-endian. Two bytes of an observation change after it came: its flags once (late), and Gate.Raised: 1 while
+// a finding of that gate stands.
+const (
+	rowVersion = 1
+	rowHeader  = 20
+
+	// maxRowBytes bounds a row: it is one record of the changelog.
+	maxRowBytes = 600 << 10
+	shrunkBytes = maxRowBytes / 8 * 7 // what an overfull row is cut to
+)
+
+// Offsets within an observation, see table.Observation.
+const (
+	typeAt     = 20
+	flagsAt    = 21
+	placeAt    = 22
+	riskAt     = 34
+	currencyAt = 42
+	valuesAt   = 45
+	gatesAt    = 46
+	bodyAt     = 47
+
+	valueSize = 12
+	textsSize = 6 // three empty texts
+)
+
+// flagLate marks an observation that came when the watermark had passed it.
+const flagLate uint8 = 2
+
+var (
+	errRow     = errors.New("the entity's row is damaged")
+	errRecord  = errors.New("the record is no sequence of observations")
+	errVersion = errors.New("the row was written by a newer weir: upgrade this one")
+)
+
+// source tells which bytes a ref means.
+type source uint8
+
+const (
+	ofRow source = iota
+	ofRecord
+	ofMade // rewritten in this step
+)
+
+// ref is an observation by where its bytes are.
+type ref struct {
+	at    int64
+	hash  uint64
+	off   int32
+	size  int32
+	src   source
+	fresh bool // came with this record, and is judged
+	late  bool // and is to be marked so
+}
+
+func (r *ref) before(o *ref) bool { return r.at < o.at || r.at == o.at && r.hash < o.hash }
+func (r *ref) same(o *ref) bool   { return r.at == o.at && r.hash == o.hash }
+
+// layout is a row's header.
+type layout struct {
+	due       int64
+	folds     int
+	foldBytes []byte
+	count     int
+	begin     int // of the observations
+}
+
+// parseRow reads the header. A nil row is empty.
+func parseRow(row []byte) (l layout, err error) {
+	if len(row) == 0 {
+		return l, nil
+	}
+	if row[0] > rowVersion {
+		return l, errVersion
+	}
+	if len(row) < rowHeader || row[0] != rowVersion {
+		return l, fmt.Errorf("%w: its header", errRow)
+	}
+	n := int(binary.LittleEndian.Uint32(row[4:]))
+	if n > len(row)-rowHeader {
+		return l, fmt.Errorf("%w: its folds are cut off", errRow)
+	}
+	l.folds = int(binary.LittleEndian.Uint16(row[2:]))
+	l.foldBytes = row[rowHeader : rowHeader+n]
+	l.due = int64(binary.LittleEndian.Uint64(row[8:]))
+	l.count = int(binary.LittleEndian.Uint32(row[16:]))
+	l.begin = rowHeader + n
+	return l, nil
+}
+
+// due reads when a row wants its timer; 0 = never.
+func due(row []byte) event.UnixMilli {
+	if len(row) < rowHeader || row[0] != rowVersion {
+		return 0
+	}
+	return event.UnixMilli(binary.LittleEndian.Uint64(row[8:]))
+}
+
+// scan appends the row's observations to refs. Their fixed part and their values can be read without a check from then on.
+func (l *layout) scan(row []byte, refs []ref) ([]ref, error) {
+	if len(row) > math.MaxInt32 || l.count > len(row)/bodyAt {
+		return refs, fmt.Errorf("%w: it counts %d observations", errRow, l.count)
+	}
+	off, first := l.begin, len(refs)
+	for range l.count {
+		r, err := refAt(row, off)
+		if err != nil {
+			return refs, fmt.Errorf("%w: %w", errRow, err)
+		}
+		if n := len(refs); n > first && !refs[n-1].before(&r) {
+			return refs, fmt.Errorf("%w: its observations are not sorted", errRow)
+		}
+		refs = append(refs, r)
+		off += int(r.size)
+	}
+	if off != len(row) && l.begin > 0 {
+		return refs, fmt.Errorf("%w: %d bytes follow its observations", errRow, len(row)-off)
+	}
+	return refs, nil
+}
+
+func refAt(b []byte, off int) (ref, error) {
+	b = b[off:]
+	size, err := table.ObservationSize(b)
+	if err != nil {
+		return ref{}, err
+	}
+	if size < bodyAt+textsSize+valueSize*int(b[valuesAt]) {
+		return ref{}, errors.New("an observation is too short for its values")
+	}
+	at, hash := table.ObservationKey(b)
+	return ref{at: at, hash: hash, off: int32(off), size: int32(size)}, nil
+}
+
+// value is the i-th value of an observation.
+func value(b []byte, i int) (series uint32, bits uint64) {
+	v := b[bodyAt+valueSize*i:][:valueSize]
+	return binary.LittleEndian.Uint32(v), binary.LittleEndian.Uint64(v[4:])
+}
+
+// gates walks over an observation's gates.
+type gates struct {
+	b    []byte // the observation
+	pos  int    // of the next gate
+	left int
+	err  error
+
+	part     uint32
+	raised   int // where Raised stands
+	about    []byte
+	operands []byte
+	n        int // operands
+}
+
+var errGates = errors.New("an observation's gates are damaged")
+
+func gatesOf(b []byte) gates {
+	return gates{b: b, pos: bodyAt + valueSize*int(b[valuesAt]), left: int(b[gatesAt])}
+}
+
+// next moves to the next gate; false after the last one and at an error.
+func (g *gates) next() bool {
+	if g.left == 0 {
+		return false
+	}
+	g.left--
+	b, pos := g.b, g.pos
+	if len(b)-pos < 9 { // part 4, score, raised, length 2, operands 1
+		return g.fail()
+	}
+	g.part, g.raised = binary.LittleEndian.Uint32(b[pos:]), pos+5
+	n := int(binary.LittleEndian.Uint16(b[pos+6:]))
+	pos += 8
+	if len(b)-pos < n+1 {
+		return g.fail()
+	}
+	g.about, g.n = b[pos:pos+n], int(b[pos+n])
+	pos += n + 1
+	begin := pos
+	for range g.n {
+		if len(b)-pos < 3 {
+			return g.fail()
+		}
+		if table.OperandKind(b[pos]) == table.OperandText {
+			pos += 3 + int(binary.LittleEndian.Uint16(b[pos+1:]))
+		} else {
+			pos += 9
+		}
+		if pos > len(b) {
+			return g.fail()
+		}
+	}
+	g.operands, g.pos = b[begin:pos], pos
+	return true
+}
+
+func (g *gates) fail() bool {
+	g.err, g.left = errGates, 0
+	return false
+}
+
+// appendOperands decodes the gate's operands.
+func (g *gates) appendOperands(to []table.Operand) []table.Operand {
+	b := g.operands
+	for range g.n {
+		o := table.Operand{Kind: table.OperandKind(b[0])}
+		if o.Kind == table.OperandText {
+			n := 3 + int(binary.LittleEndian.Uint16(b[1:]))
+			o.Text, b = string(b[3:n]), b[n:]
+		} else {
+			o.Bits, b = binary.LittleEndian.Uint64(b[1:]), b[9:]
+		}
+		to = append(to, o)
+	}
+	return to
+}
+
+// tail is where an observation's texts begin.
+func tail(b []byte) (int, error) {
+	g := gatesOf(b)
+	for g.next() {
+	}
+	return g.pos, g.err
+}
+
+// check tells whether an observation is whole, so that a row never takes what it could not read.
+func check(b []byte) error {
+	pos, err := tail(b)
+	if err != nil {
+		return err
+	}
+	for range 3 {
+		if len(b)-pos < 2 {
+			return errors.New("an observation's texts are cut off")
+		}
+		pos += 2 + int(binary.LittleEndian.Uint16(b[pos:]))
+	}
+	if pos != len(b) {
+		return fmt.Errorf("an observation of %d bytes ends after %d", len(b), pos)
+	}
+	return nil
+}
+
+// place is where the event of an observation stands.
+func place(b []byte) (*table.Place, error) {
+	pos, err := tail(b)
+	if err != nil {
+		return nil, err
+	}
+	at, _ := table.ObservationKey(b)
+	p := &table.Place{
+		Partition: int32(binary.LittleEndian.Uint32(b[placeAt:])), Offset: int64(binary.LittleEndian.Uint64(b[placeAt+4:])),
+		AtMs: at, Type: event.Type(b[typeAt]).String(),
+	}
+	for _, text := range [3]*string{&p.Id, &p.OrderId, &p.Topic} {
+		if len(b)-pos < 2 {
+			return nil, errGates
+		}
+		n := int(binary.LittleEndian.Uint16(b[pos:]))
+		if len(b)-pos-2 < n {
+			return nil, errGates
+		}
+		*text = string(b[pos+2 : pos+2+n])
+		pos += 2 + n
+	}
+	return p, nil
+}
+
+func currencyOf(b []byte) uint32 {
+	return uint32(b[currencyAt]) | uint32(b[currencyAt+1])<<8 | uint32(b[currencyAt+2])<<16
+}
+
+func currencyName(code uint32) string {
+	if code == 0 {
+		return ""
+	}
+	return string([]byte{byte(code), byte(code >> 8), byte(code >> 16)})
+}
