@@ -23,7 +23,7 @@ const (
 // overflows reports whether the row would become too large for one record.
 func overflows(row *table.Order, in *Input) bool {
 	ev := in.Event
-	if len(row.Entries) < unmeasuredEntries && len(ev.Items) <= unmeasuredItems {
+	if len(row.Entries) < unmeasuredEntries && len(row.Items)+len(ev.Items) <= unmeasuredItems {
 		return false
 	}
 	const entry, item = 128, 32 // what numbers and tags take beside the texts

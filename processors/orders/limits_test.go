@@ -9,40 +9,44 @@ import (
 	"weir/topology/table"
 )
 
-// TestARowFitsIntoOneRecord grows an order by the largest events that there are, until it takes no more.
+// TestARowFitsIntoOneRecord grows an order by the largest events that there are, until it takes no more: payments that wait for their
+// order, the order with its lines, payments that count.
 func TestARowFitsIntoOneRecord(t *testing.T) {
 	const kafka = 1_000_012
 	long := strings.Repeat("x", 1024)
 	item := event.Item{ProductID: long, Category: long, SellerID: long, Quantity: 1e9, PriceMinor: 1e15}
+	client := event.Client{IP: long, DeviceID: long, SessionID: long, UserAgent: long}
 	for items := 0; items <= 500; items += 20 {
-		row, settings := &table.Order{}, DefaultSettings()
-		created := event.Event{ID: "c", Type: event.OrderCreated, At: 1, OrderID: long, CustomerID: long, Currency: "EUR", Region: long, Channel: long, Category: long, Coupon: long,
-			ShippingAddressHash: long, EmailHash: long, Client: event.Client{IP: long, DeviceID: long, SessionID: long, UserAgent: long}}
-		for range items {
-			created.Items = append(created.Items, item)
-		}
-		refused := 0
-		for i := range 1000 {
-			ev := created
-			if i > 0 {
-				ev = event.Event{ID: fmt.Sprint(i), Type: event.PaymentFailed, At: event.UnixMilli(i), OrderID: long, Currency: "EUR", AmountMinor: 1e15, PaymentID: long, Method: long, DeclineCode: long,
-					Card: event.Card{Country: "DE"}}
+		for _, waiting := range []int{0, 10, 1000} {
+			row, settings := &table.Order{}, DefaultSettings()
+			created := event.Event{ID: long, Type: event.OrderCreated, At: 1, OrderID: long, CustomerID: long, Currency: "EUR", Region: long, Channel: long, Category: long, Coupon: long,
+				ShippingAddressHash: long, EmailHash: long, Client: client}
+			for range items {
+				created.Items = append(created.Items, item)
 			}
-			var out Output
-			before := row.SizeVT()
-			Step(&settings, row, &Input{Event: &ev, Record: Record{Topic: "payments", Offset: 1 << 50}}, &out)
-			if out.Outcome == Refused {
-				refused++
-				if row.SizeVT() != before {
-					t.Fatalf("a refused event changed the row")
+			refused := 0
+			for i := range 1000 {
+				ev := created
+				if i != waiting {
+					ev = event.Event{ID: fmt.Sprint(i, long), Type: event.PaymentFailed, At: event.UnixMilli(i), OrderID: long, Currency: "EUR", AmountMinor: 1e15, PaymentID: long, Method: long, DeclineCode: long,
+						Card: event.Card{Fingerprint: long, BIN: long, Last4: long, Country: "DE", Funding: long}, Client: client}
+				}
+				var out Output
+				before := row.SizeVT()
+				Step(&settings, row, &Input{Event: &ev, Record: Record{Topic: "payments", Offset: 1 << 50}}, &out)
+				if out.Outcome == Refused {
+					refused++
+					if row.SizeVT() != before {
+						t.Fatalf("a refused event changed the row")
+					}
 				}
 			}
-		}
-		if n := row.SizeVT(); n > kafka-len(long)-1000 || n < 200_000 {
-			t.Errorf("with %d items the row has %d bytes and was left by %d events", items, n, refused)
-		}
-		if refused == 0 {
-			t.Errorf("with %d items no event was refused", items)
+			if n := row.SizeVT(); n > kafka-maxRaisedBytes-len(long)-1000 || n < 200_000 {
+				t.Errorf("with %d items and %d payments before, the row has %d bytes and was left by %d events", items, waiting, n, refused)
+			}
+			if refused == 0 {
+				t.Errorf("with %d items and %d payments before, no event was refused", items, waiting)
+			}
 		}
 	}
 }

@@ -31,13 +31,18 @@ func judge(row *table.Order, orderID string, in *Input) (hits []rule.Hit, due ev
 		return nil, 0
 	}
 	hits, due = in.Rules.Judge(orderID, row, in.Record.Partition, in.Watermark)
-	left := maxRaisedBytes
+	return within(hits, maxRaisedBytes), due
+}
+
+// within are the first of the hits, those that a row has room for.
+func within(hits []rule.Hit, room int) []rule.Hit {
+	const numbers = 32
 	for i := range hits {
-		if left -= 64 + len(hits[i].Rule.ID) + len(hits[i].Entity); left < 0 {
-			return hits[:i], due
+		if room -= numbers + len(hits[i].Rule.ID) + len(hits[i].Entity); room < 0 {
+			return hits[:i]
 		}
 	}
-	return hits, due
+	return hits
 }
 
 // told are the findings that an order stands by before an event is applied, where it stands by any.
@@ -53,11 +58,16 @@ func told(row *table.Order, orderID string, in *Input) []*table.Finding {
 	return findings
 }
 
-// raise judges the order anew, keeps in row.Raised the hits that hold, and tells what has changed: hits that are new, those that hold
-// no longer, and those of which something else is to be said than before.
-func raise(row *table.Order, orderID string, in *Input, before []*table.Finding, out *Output) {
+// rejudge judges the order anew. before is what it stood by until now, as told says.
+func rejudge(row *table.Order, orderID string, in *Input, before []*table.Finding, out *Output) {
 	hits, due := judge(row, orderID, in)
 	row.NextDueMs = int64(due)
+	raise(row, orderID, in, hits, before, out)
+}
+
+// raise keeps in row.Raised the hits that hold, and tells what has changed: hits that are new, those that hold no longer, and those of
+// which something else is to be said than before.
+func raise(row *table.Order, orderID string, in *Input, hits []rule.Hit, before []*table.Finding, out *Output) {
 	if len(hits) == 0 && len(row.Raised) == 0 {
 		return
 	}
@@ -128,7 +138,7 @@ func Timer(s *Settings, row *table.Order, orderID string, in *Input, out *Output
 		at.Watermark = end // how far the watermark leaps does not decide what is found
 	}
 	if row.NextDueMs > 0 && event.UnixMilli(row.NextDueMs) <= at.Watermark {
-		raise(row, orderID, &at, nil, out)
+		rejudge(row, orderID, &at, nil, out)
 	}
 	return expired
 }

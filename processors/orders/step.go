@@ -149,7 +149,7 @@ func Step(s *Settings, row *table.Order, in *Input, out *Output) {
 		contribute(row, entry, in, out)
 	}
 	countStages(row, out)
-	raise(row, ev.OrderID, in, before, out)
+	rejudge(row, ev.OrderID, in, before, out)
 }
 
 // admit turns away what a row cannot take. A row is never older than its retention allows, see expiry, so an event at or before

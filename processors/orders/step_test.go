@@ -314,7 +314,8 @@ func TestPooledRowsHoldNothingOfOtherOrders(t *testing.T) {
 		kind := event.Types()[rng.IntN(len(event.Types()))]
 		ev := event.Event{ID: fmt.Sprint(i), OrderID: id, Type: kind, At: noon + event.UnixMilli(rng.IntN(1000)), Currency: "EUR", AmountMinor: rng.Int64N(100),
 			HasAmount: rng.IntN(2) == 0, Method: fmt.Sprint("m", i), PaymentID: fmt.Sprint("p", i), CancelReason: fmt.Sprint("r", i),
-			Client: event.Client{IP: fmt.Sprint(rng.IntN(2))}, Items: make([]event.Item, rng.IntN(3))}
+			Client: event.Client{IP: fmt.Sprint(rng.IntN(2)), SessionID: fmt.Sprint(rng.IntN(2))},
+			Card:   event.Card{Fingerprint: fmt.Sprint("f", rng.IntN(2))}, Items: make([]event.Item, rng.IntN(3))}
 		in := Input{Event: &ev, Record: Record{Topic: kind.Stream(), Offset: int64(i)}}
 
 		row := table.OrderFromVTPool()
