@@ -62,6 +62,9 @@ func up(ctx context.Context, a *app, _ []string) error {
 		return errors.Join(err, ln.Close(), parts.stop())
 	}
 	parts.start("groups", func(ctx context.Context) error { return runProcessors(ctx, a) })
+	if err := a.startWebhooks(parts); err != nil {
+		return errors.Join(err, ln.Close(), parts.stop())
+	}
 	parts.start("view server", func(ctx context.Context) error { return runServer(ctx, a, ln) })
 	if a.Up.Generate > 0 {
 		parts.start("generator", a.generateUp)
@@ -119,6 +122,10 @@ func (a *app) generateUp(ctx context.Context) error {
 	o := shop.Options{Seed: a.Generate.Seed, Start: time.Now(), Rate: a.Up.Generate, LifeScale: a.Generate.LifeScale, Rhythm: a.Generate.Rhythm, Duplicates: a.Generate.Duplicates}
 	if o.LifeScale == 0 {
 		o.LifeScale = min(liveScale, shop.MaxLifeScale(o))
+	}
+	var err error
+	if o.Fraud, err = a.fraudMix(); err != nil {
+		return err
 	}
 	sink, err := a.newKafkaSink(ctx)
 	if err != nil {

@@ -87,24 +87,48 @@ func (m *market) postage(goods int64) int64 {
 	return m.price(490)
 }
 
+// wish is what a basket is like; the zero wish is any shopper's.
+type wish struct {
+	category string
+	lines    int // 0: a few
+	pieces   int // of each line; 0: one mostly
+	dear     int // takes the dearest of that many
+}
+
 // basket fills items with what one shopper buys, and returns their sum.
-func (s *Shop) basket(m *market, r *random, items []event.Item) ([]event.Item, int64) {
-	lines := 1
-	for lines < 8 && r.chance(0.42) {
+func (s *Shop) basket(m *market, w wish, r *random, items []event.Item) ([]event.Item, int64) {
+	lines := max(1, w.lines)
+	for w.lines == 0 && lines < 8 && r.chance(0.42) {
 		lines++
 	}
 	var sum int64
 	for range lines {
-		p := &s.products[s.popular.Uint64()]
-		quantity := int64(1)
-		if r.chance(p.category.many) {
+		p := s.wished(w)
+		quantity := int64(max(1, w.pieces))
+		if w.pieces == 0 && r.chance(p.category.many) {
 			quantity += int64(1 + r.below(3))
 		}
-		price := m.price(p.cents)
-		items = append(items, event.Item{ProductID: p.id, Category: p.category.name, SellerID: p.seller, Quantity: quantity, PriceMinor: price})
-		sum += price * quantity
+		items = append(items, s.item(m, p, quantity))
+		sum += items[len(items)-1].PriceMinor * quantity
 	}
 	return items, sum
+}
+
+func (s *Shop) item(m *market, p *product, quantity int64) event.Item {
+	return event.Item{ProductID: p.id, Category: p.category.name, SellerID: p.seller, Quantity: quantity, PriceMinor: m.price(p.cents)}
+}
+
+func (s *Shop) wished(w wish) *product {
+	p := &s.products[s.popular.Uint64()]
+	for range w.dear - 1 {
+		if other := &s.products[s.popular.Uint64()]; other.cents > p.cents {
+			p = other
+		}
+	}
+	for tries := 0; w.category != "" && p.category.name != w.category && tries < 12; tries++ {
+		p = &s.products[s.popular.Uint64()]
+	}
+	return p
 }
 
 var coupons = []choice{{"WELCOME10", 46}, {"SAVE5", 30}, {"VIP15", 14}, {"FREESHIP", 10}}
@@ -120,6 +144,8 @@ func rebate(coupon string, goods, postage int64) int64 {
 		return goods * 15 / 100
 	case "FREESHIP":
 		return postage
+	case "":
+		return 0
 	}
-	return 0
+	return goods * 3 / 20 // a campaign's
 }

@@ -13,6 +13,7 @@ type market struct {
 	carriers                  []choice
 	days                      float64 // median from dispatch to delivery
 	declined                  float64 // share of payment attempts
+	lockers                   float64 // share of shoppers who use a parcel locker
 }
 
 var (
@@ -35,22 +36,22 @@ var (
 )
 
 var markets = []market{
-	{"us-east", "US", "USD", 0.19, -5 * time.Hour, 1.08, 23, cardsFirst, america, 2.6, 0.09},
-	{"us-west", "US", "USD", 0.13, -8 * time.Hour, 1.08, 24, cardsFirst, america, 2.9, 0.09},
-	{"us-east", "CA", "CAD", 0.04, -5 * time.Hour, 1.48, 47, cardsFirst, america, 3.4, 0.08},
-	{"eu-central", "DE", "EUR", 0.16, time.Hour, 1, 84, german, europe, 1.4, 0.05},
-	{"eu-central", "AT", "EUR", 0.02, time.Hour, 1, 85, german, europe, 1.8, 0.05},
-	{"eu-west", "FR", "EUR", 0.09, time.Hour, 1, 86, euroCards, europe, 1.9, 0.07},
-	{"eu-west", "NL", "EUR", 0.05, time.Hour, 1, 87, dutch, europe, 1.3, 0.03},
-	{"eu-west", "GB", "GBP", 0.10, 0, 0.85, 81, cardsFirst, britain, 1.7, 0.06},
-	{"eu-south", "ES", "EUR", 0.04, time.Hour, 1, 88, euroCards, europe, 2.4, 0.08},
-	{"eu-south", "IT", "EUR", 0.04, time.Hour, 1, 93, euroCards, europe, 2.6, 0.08},
-	{"eu-north", "SE", "SEK", 0.03, time.Hour, 11.4, 94, euroCards, europe, 2.0, 0.05},
-	{"latam", "BR", "BRL", 0.04, -3 * time.Hour, 5.9, 177, brazilian, latin, 5.5, 0.14},
-	{"latam", "MX", "MXN", 0.02, -6 * time.Hour, 20.1, 187, mexican, latin, 4.8, 0.15},
-	{"apac", "JP", "JPY", 0.03, 9 * time.Hour, 1.62, 126, japanese, pacific, 1.2, 0.04}, // no minor unit: 1 cent is 1.62 yen
-	{"apac", "AU", "AUD", 0.015, 10 * time.Hour, 1.65, 101, cardsFirst, austral, 3.8, 0.07},
-	{"me", "KW", "KWD", 0.005, 3 * time.Hour, 3.3, 178, kuwaiti, gulf, 3.2, 0.08}, // three decimals
+	{"us-east", "US", "USD", 0.19, -5 * time.Hour, 1.08, 23, cardsFirst, america, 2.6, 0.09, 0.03},
+	{"us-west", "US", "USD", 0.13, -8 * time.Hour, 1.08, 24, cardsFirst, america, 2.9, 0.09, 0.03},
+	{"us-east", "CA", "CAD", 0.04, -5 * time.Hour, 1.48, 47, cardsFirst, america, 3.4, 0.08, 0.03},
+	{"eu-central", "DE", "EUR", 0.16, time.Hour, 1, 84, german, europe, 1.4, 0.05, 0.14},
+	{"eu-central", "AT", "EUR", 0.02, time.Hour, 1, 85, german, europe, 1.8, 0.05, 0.1},
+	{"eu-west", "FR", "EUR", 0.09, time.Hour, 1, 86, euroCards, europe, 1.9, 0.07, 0.14},
+	{"eu-west", "NL", "EUR", 0.05, time.Hour, 1, 87, dutch, europe, 1.3, 0.03, 0.1},
+	{"eu-west", "GB", "GBP", 0.10, 0, 0.85, 81, cardsFirst, britain, 1.7, 0.06, 0.09},
+	{"eu-south", "ES", "EUR", 0.04, time.Hour, 1, 88, euroCards, europe, 2.4, 0.08, 0.08},
+	{"eu-south", "IT", "EUR", 0.04, time.Hour, 1, 93, euroCards, europe, 2.6, 0.08, 0.08},
+	{"eu-north", "SE", "SEK", 0.03, time.Hour, 11.4, 94, euroCards, europe, 2.0, 0.05, 0.22},
+	{"latam", "BR", "BRL", 0.04, -3 * time.Hour, 5.9, 177, brazilian, latin, 5.5, 0.14, 0.02},
+	{"latam", "MX", "MXN", 0.02, -6 * time.Hour, 20.1, 187, mexican, latin, 4.8, 0.15, 0.03},
+	{"apac", "JP", "JPY", 0.03, 9 * time.Hour, 1.62, 126, japanese, pacific, 1.2, 0.04, 0.12}, // no minor unit: 1 cent is 1.62 yen
+	{"apac", "AU", "AUD", 0.015, 10 * time.Hour, 1.65, 101, cardsFirst, austral, 3.8, 0.07, 0.06},
+	{"me", "KW", "KWD", 0.005, 3 * time.Hour, 3.3, 178, kuwaiti, gulf, 3.2, 0.08, 0.01}, // three decimals
 }
 
 // hours are the shoppers' activity over their own day, from midnight.

@@ -3,6 +3,7 @@ package shop
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,12 +15,14 @@ type Options struct {
 	Seed   int64
 	Start  time.Time // of the first order
 	Rate   float64   // orders a second; a mean over the day where Rhythm is on
-	Orders int64     // 0: no end
+	Orders int64     // honest ones; 0: no end
 	// LifeScale stretches the time from order to delivery: 1 takes days as parcels do, 0.001 minutes. 0 is 1, or less where so
 	// many orders would be open at once that they do not fit (MaxOpen).
 	LifeScale  float64
 	Rhythm     bool    // orders follow the shoppers' day
 	Duplicates float64 // share of events that are delivered twice
+	Fraud      Mix     // what is planted, beside the honest orders
+	Truth      bool    // keep account of what is planted, for Told
 }
 
 // MaxOpen is how many orders can be under way at once.
@@ -46,6 +49,8 @@ type Shop struct {
 	popular  *rand.Zipf // products
 	loyal    *rand.Zipf // customers
 	demand   demand
+	census   [16]uint32
+	largest  uint32 // of census
 
 	placed  int64
 	arrival float64 // ms of the next order
@@ -53,6 +58,7 @@ type Shop struct {
 	open    int
 	turned  int64
 	pushed  uint64
+	plants  plants
 
 	event  event.Event
 	record Record
@@ -84,16 +90,22 @@ func New(o Options) (*Shop, error) {
 		return nil, fmt.Errorf("at %g orders a second with life scale %g some %.0f orders would be open at once, the limit is %d: set the life scale to %.2g or less, or lower the rate",
 			o.Rate, o.LifeScale, o.Rate*meanLife/1000*o.LifeScale, MaxOpen, fits)
 	}
+	if err := o.Fraud.check(); err != nil {
+		return nil, err
+	}
 	s := &Shop{options: o, seed: mix(uint64(o.Seed)), start: o.Start.UnixMilli()}
 	s.prefix = append(strconv.AppendUint(nil, mix(s.seed^uint64(s.start))>>28, 36), '-')
 	s.rand = random(s.seed)
 	s.products = catalogue(s.seed)
 	source := rand.New(rand.NewPCG(s.seed, 1))
 	s.popular = rand.NewZipf(source, 1.15, 8, products-1)
-	s.loyal = rand.NewZipf(source, 1.07, 40, population-1)
+	s.census = census(o.Rate)
+	s.largest = slices.Max(s.census[:])
+	s.loyal = rand.NewZipf(source, 1.07, 0.02*float64(s.largest), uint64(s.largest-1))
 	s.demand = demand{minute: -1, rhythm: o.Rhythm}
 	s.arrival = float64(s.start)
 	s.demand.at(s.start)
+	s.sowAll()
 	return s, nil
 }
 
@@ -101,40 +113,48 @@ func New(o Options) (*Shop, error) {
 func (s *Shop) LifeScale() float64 { return s.options.LifeScale }
 
 // Open is how many orders are under way.
-func (s *Shop) Open() int { return s.open }
+func (s *Shop) Open() int { return s.open + s.plants.open }
 
 // Turned is how many orders were not taken because MaxOpen were under way.
 func (s *Shop) Turned() int64 { return s.turned }
 
 // Next returns the next event in the order of Due. ok is false when all orders have come to their end.
 func (s *Shop) Next() (*Record, bool) {
-	for s.isArriving() {
-		at := int64(s.arrival)
-		s.arrive()
-		if s.open >= MaxOpen {
-			s.turned++
-			continue
+	for {
+		if s.isArriving() {
+			at := int64(s.arrival)
+			s.arrive()
+			if s.open >= MaxOpen {
+				s.turned++
+				continue
+			}
+			s.reset()
+			o := s.place(at, &s.event)
+			s.placed++
+			s.open++
+			return s.finish(o), true
 		}
-		s.reset()
-		s.place(at, &s.event)
-		s.placed++
-		s.open++
-		return s.finish(), true
+		if len(s.queue) == 0 {
+			return nil, false
+		}
+		d := s.queue.pop()
+		switch what := d.what.(type) {
+		case *Record:
+			s.record = *what
+			return &s.record, true
+		case *order:
+			s.reset()
+			s.advance(what, d.at, &s.event)
+			return s.finish(what), true
+		case *episode:
+			s.reset()
+			if o := s.visit(what, d.at, &s.event); o != nil {
+				return s.finish(o), true
+			}
+		case *sower:
+			s.sow(what, d.at)
+		}
 	}
-	if len(s.queue) == 0 {
-		return nil, false
-	}
-	d := s.queue.pop()
-	if d.again != nil {
-		s.record = *d.again
-		return &s.record, true
-	}
-	s.reset()
-	s.advance(d.order, d.at, &s.event)
-	if d.order.next == stepOver {
-		s.open--
-	}
-	return s.finish(), true
 }
 
 // isArriving tells whether the next thing to happen is a new order.
@@ -162,27 +182,37 @@ func (s *Shop) arrive() {
 
 func (s *Shop) reset() { s.event = event.Event{Items: s.event.Items[:0]} }
 
-// finish writes the event and may plan that it is delivered again.
-func (s *Shop) finish() *Record {
+// finish writes the event, counts an order that is over, and may plan that the event is delivered again.
+func (s *Shop) finish(o *order) *Record {
 	e := &s.event
 	s.buffer = event.AppendJSON(s.buffer[:0], e)
 	s.record = Record{Due: e.At, At: e.At, Type: e.Type, OrderID: e.OrderID, Value: s.buffer}
-	if s.options.Duplicates > 0 && s.rand.chance(s.options.Duplicates) {
+	if s.options.Duplicates > 0 && o.rand.chance(s.options.Duplicates) {
 		again := s.record
 		again.Value = append([]byte(nil), s.buffer...)
-		again.Due += event.UnixMilli(s.rand.between(20, 8000))
+		again.Due += event.UnixMilli(o.rand.between(20, 8000))
 		again.Duplicate = true
-		s.push(due{at: int64(again.Due), again: &again})
+		s.push(due{at: int64(again.Due), what: &again})
+	}
+	switch over := o.next == stepOver; {
+	case o.visit != nil:
+		s.planted(o, e, over)
+	case over:
+		s.open--
+	}
+	if s.options.Truth && o.looks != 0 && (o.looks != o.noted || e.Type == event.PaymentAttempted) {
+		s.noteLooks(o, e)
 	}
 	return &s.record
 }
 
-// due is something that will happen: an order's next step, or the second delivery of an event.
+// due is something that will happen.
 type due struct {
-	at    int64
-	tie   uint64 // first planned, first done
-	order *order
-	again *Record
+	at  int64
+	tie uint64 // first planned, first done
+	// what is a *order for its next step, a *Record for a second delivery, an *episode for its next order, a *sower for its next
+	// episode.
+	what any
 }
 
 func (d *due) before(o *due) bool { return d.at < o.at || d.at == o.at && d.tie < o.tie }

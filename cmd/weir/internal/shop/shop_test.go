@@ -327,9 +327,19 @@ func TestValuesBelongToTheShopUntilNext(t *testing.T) {
 }
 
 func BenchmarkNext(b *testing.B) {
-	s := open(b, Options{Seed: 1, Rate: 1000, Rhythm: true, Duplicates: 0.002})
-	b.ReportAllocs()
-	for b.Loop() {
-		s.Next()
+	mix, err := ParseMix("default")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, o := range map[string]Options{"honest": {}, "fraud": {Fraud: mix}, "truth": {Fraud: mix, Truth: true}} {
+		b.Run(name, func(b *testing.B) {
+			o.Seed, o.Rate, o.Rhythm, o.Duplicates = 1, 1000, true, 0.002
+			s := open(b, o)
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Next()
+				s.Told()
+			}
+		})
 	}
 }
