@@ -259,7 +259,9 @@ func reshippingCluster(d *draft) {
 	for i := range from {
 		from[i] = d.elsewhere(mule)
 	}
-	from[1] = d.elsewhere(markets[from[0]].country) // two at least
+	for markets[from[1]].country == markets[from[0]].country { // two at least
+		from[1] = d.elsewhere(mule)
+	}
 	length, cents, disputed := d.between(1.5*days, 6*days), d.between(20_000, 60_000), d.between(0.5, 0.85)
 	shared := d.some(2, 5)
 	sharing := d.chance(0.5)
