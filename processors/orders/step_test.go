@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"weir/processors/rule"
 	"weir/topology/event"
 	"weir/topology/table"
 )
@@ -20,19 +21,20 @@ const noon = event.UnixMilli(1767268800000) // 2026-01-01T12:00:00Z
 
 // shop feeds events to the row of order o1 and keeps what comes out.
 type shop struct {
-	t         testing.TB
+	t         rapid.TB
 	settings  Settings
 	row       table.Order
+	rules     *rule.Set
 	watermark event.UnixMilli
 	offsets   map[string]int64
 	out       Output
 	counted   map[string]int64 // contributions by their facts, signed
-	findings  []string
+	known     ledger
 	waiting   int
 }
 
-func newShop(t testing.TB) *shop {
-	return &shop{t: t, settings: DefaultSettings(), offsets: map[string]int64{}, counted: map[string]int64{}}
+func newShop(t rapid.TB) *shop {
+	return &shop{t: t, settings: DefaultSettings(), offsets: map[string]int64{}, counted: map[string]int64{}, known: ledger{}}
 }
 
 func (s *shop) send(ev event.Event) Outcome {
@@ -40,13 +42,14 @@ func (s *shop) send(ev event.Event) Outcome {
 		ev.OrderID = "o1"
 	}
 	topic := ev.Type.Stream()
-	in := Input{Event: &ev, Watermark: s.watermark, Record: Record{Topic: topic, Offset: s.offsets[topic], ArrivedAt: ev.At + 7}}
+	in := Input{Event: &ev, Record: Record{Topic: topic, Offset: s.offsets[topic], ArrivedAt: ev.At + 7}}
 	s.offsets[topic]++
 	return s.step(&in)
 }
 
 func (s *shop) step(in *Input) Outcome {
 	s.out.Reset()
+	in.Watermark, in.Rules = s.watermark, s.rules
 	Step(&s.settings, &s.row, in, &s.out)
 	for _, c := range s.out.Contributions {
 		f, e := &c.Facts, c.Facts.Entry
@@ -55,9 +58,7 @@ func (s *shop) step(in *Input) Outcome {
 			delete(s.counted, key)
 		}
 	}
-	for _, f := range s.out.Findings {
-		s.findings = append(s.findings, f.Entity)
-	}
+	s.known.read(s.t, s.out.Findings)
 	s.waiting += s.out.Waiting
 	return s.out.Outcome
 }
@@ -232,16 +233,18 @@ func history(t *rapid.T) [][]Input {
 	for _, kind := range event.Types() {
 		types[kind.Stream()] = append(types[kind.Stream()], kind)
 	}
+	types["payments"] = append(types["payments"], event.PaymentCaptured, event.PaymentCaptured, event.PaymentCaptured)
 	var streams [][]Input
 	for _, topic := range []string{"orders", "payments", "shipments"} {
 		var stream []Input
-		for i := range rapid.IntRange(0, 6).Draw(t, topic) {
+		for i := range rapid.IntRange(0, 8).Draw(t, topic) {
 			ev := event.Event{
 				ID: fmt.Sprint(topic, rapid.IntRange(0, 9).Draw(t, "id")), OrderID: "o1", At: noon + event.UnixMilli(rapid.IntRange(0, 5).Draw(t, "at")),
 				Type: rapid.SampledFrom(types[topic]).Draw(t, "type"), Region: rapid.SampledFrom([]string{"", "eu", "us"}).Draw(t, "region"),
 				Currency: rapid.SampledFrom([]string{"EUR", "EUR", "USD"}).Draw(t, "currency"), AmountMinor: int64(rapid.IntRange(0, 4).Draw(t, "amount")),
 				HasAmount: rapid.IntRange(0, 5).Draw(t, "priced") > 0, PaymentID: rapid.SampledFrom([]string{"", "p1", "p2"}).Draw(t, "payment"),
 				ShipmentID: rapid.SampledFrom([]string{"s1", "s2"}).Draw(t, "shipment"), Method: "card", Carrier: "dhl",
+				Card: event.Card{Fingerprint: rapid.SampledFrom([]string{"", "f1"}).Draw(t, "card")}, Client: event.Client{SessionID: "s1"},
 			}
 			if rapid.Bool().Draw(t, "expected") {
 				ev.ExpectedAt = noon + event.UnixMilli(rapid.IntRange(1, 9).Draw(t, "expected at"))
@@ -261,7 +264,7 @@ func TestInterleavingOfTopicsChangesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		streams := history(t)
 		play := func(seed uint64) ([]byte, map[string]int64, int) {
-			s := &shop{settings: DefaultSettings(), counted: map[string]int64{}}
+			s := &shop{t: t, settings: DefaultSettings(), counted: map[string]int64{}, known: ledger{}}
 			rng := rand.New(rand.NewPCG(seed, 0))
 			left := slices.Clone(streams)
 			for {
