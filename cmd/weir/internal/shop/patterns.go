@@ -132,7 +132,7 @@ func cardTestingBot(d *draft) {
 	// A bot of one address tries 8 to 40 cards in ten minutes.
 	length := min(max(10*minute*float64(attempts)/(float64(networks)*d.between(8, 40)), 2*minute), 25*minute)
 	country, bin, oneBin := d.cardCountry(), uint8(d.below(len(bins))), d.chance(0.5)
-	good, cents, oneAccount, spoofs := d.between(0.04, 0.2), d.between(250, 1500), d.chance(0.3), d.chance(0.2)
+	good, cents, oneAccount, spoofs := d.between(0.03, 0.16), d.between(250, 1500), d.chance(0.3), d.chance(0.2)
 	ips, seen := make([]uint32, networks), make([]uint64, devices)
 	for i := range ips {
 		ips[i] = d.proxy(markets[where].country)
@@ -141,6 +141,9 @@ func cardTestingBot(d *draft) {
 		seen[i] = d.next()
 	}
 	who := d.stranger(where, d.at-int64(d.between(minute, 90*minute)))
+	if perOrder > 1 {
+		good = d.between(0.2, 0.9) // an order's last card
+	}
 	for i := range d.size {
 		at := d.after(length * (float64(i) + d.float()) / float64(d.size))
 		if !oneAccount && i > 0 {
@@ -154,18 +157,18 @@ func cardTestingBot(d *draft) {
 		if perOrder > 1 {
 			v.pace = min(max(0.6*length*d.stretch/float64(attempts), 0.8*second), 20*second)
 		}
-		for range perOrder {
+		for n := range perOrder {
 			card := d.newCard(country)
 			if oneBin {
 				card.bin = bin
 			} else {
 				card.country = d.cardCountry()
 			}
-			if v.attempts = append(v.attempts, attempt{card: card}); d.chance(good) {
-				break
+			one := attempt{card, d.pick(testDeclines)}
+			if n == perOrder-1 && d.chance(good) {
+				one.code = ""
 			}
-			v.attempts[len(v.attempts)-1].code = d.pick(testDeclines)
-			if perOrder == 1 && d.chance(0.15) {
+			if v.attempts = append(v.attempts, one); perOrder == 1 && one.code != "" && d.chance(0.15) {
 				v.attempts = append(v.attempts, attempt{card, "incorrect_cvc"})
 			}
 		}
@@ -175,11 +178,14 @@ func cardTestingBot(d *draft) {
 // victim is an honest customer with an old account who came lately, and rather one who comes often.
 func (d *draft) victim() customer {
 	s := d.shop
-	found, n := customer{d.market(), uint32(1 + d.below(1000))}, min(s.plants.came, uint64(len(s.plants.recent)))
-	for i := 0; i < 6 && n > 0; i++ {
-		c := s.plants.recent[d.below(int(n))]
-		if s.since(c, d.at) < d.at-int64(60*days) && (i == 0 || s.isNew(found) || c.number < found.number) {
-			found = c
+	n := int(min(s.plants.came, uint64(len(s.plants.recent))))
+	found, tries := customer{d.market(), uint32(1 + d.below(leastOfMarket))}, 0 // of whom none came yet
+	for i := 0; i < 24 && n > 0 && tries < 6; i++ {
+		if c := s.plants.recent[d.below(n)]; s.since(c, d.at) < d.at-int64(60*days) {
+			if tries == 0 || c.number < found.number {
+				found = c
+			}
+			tries++
 		}
 	}
 	return found
@@ -333,11 +339,13 @@ func bustOut(d *draft) {
 	if d.chance(0.3) {
 		who.address = d.next()
 	}
-	from, length, disputed := building+d.between(0.1*days, 0.8*days), d.between(4*hour, 1.2*days), d.between(0.7, 1)
+	from, length, disputed := building+d.between(0.1*days, 0.8*days), d.between(4*hour, 1.2*days), int(d.between(0.7, 1)*float64(burst)+0.5)
 	for i := range burst {
 		at := d.after(from + length*(float64(i)+d.float())/float64(burst))
 		v := d.add(at, who, cards[d.below(len(cards))], d.around(small*times, 0.25))
-		v.lines, v.fate = 1+d.below(3), d.fateOf(chargedBack, disputed)
+		if v.lines = 1 + d.below(3); i < disputed {
+			v.fate = chargedBack
+		}
 	}
 }
 
