@@ -280,9 +280,6 @@ func (s *Set) judge(orderID string, o *table.Order, partition int32, watermark e
 	}
 	j := judging{orderID: orderID, order: o, partition: partition, watermark: watermark}
 	for _, r := range s.orders {
-		if !r.rule.State.Evaluated() {
-			continue
-		}
 		j.first = len(j.hits)
 		switch r.check {
 		case checkCapturesOverTotal:
@@ -558,7 +555,7 @@ func (j *judging) entity(kind string, e *table.Entry) string {
 	if id == "" {
 		return "order:" + j.orderID
 	}
-	return kind + ":" + id
+	return kind + ":" + clip(id)
 }
 
 func (j *judging) money(minor int64) string { return moneyText(minor, j.order.Currency) }

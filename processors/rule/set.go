@@ -16,8 +16,7 @@ type Set struct {
 	byID     map[string]*Rule
 	plans    map[string]*Plan
 	parts    map[uint32]*Part
-	kinds    []*kindPlan // what group orders does for each kind of entity
-	types    [256]*typePlan
+	types    [256]*typePlan // what group orders does with each type of events
 	orders   []*orderRule
 }
 
@@ -76,6 +75,28 @@ type Rule struct {
 	Kind     string  // when, reconcile, sequence, expect, anomaly
 	Parts    []*Part // of all clauses; none for rules that group orders decides alone
 	Text     string  // the definition as YAML, without its state
+	Tests    []TestCase
+
+	bands []band // those that the event alone decides, highest first
+	about func(*Facts) string
+	stats RuleStats
+}
+
+// RuleStats counts what happened to a rule in this process.
+type RuleStats struct {
+	Asked  atomic.Int64 // events for which it was evaluated
+	Passed atomic.Int64 // clauses whose conditions over the event held
+	Broken atomic.Int64 // evaluations that a defect ended; the rule did not match there
+}
+
+// Stats are the rule's counts.
+func (r *Rule) Stats() *RuleStats { return &r.stats }
+
+// band is a score that holds under a condition.
+type band struct {
+	score  int64
+	reason string
+	cond   condFn
 }
 
 // Limit is a fuse: alerts of a rule beyond Count in Every are recorded but told to nobody. Each partition has its equal share.
@@ -186,14 +207,17 @@ type Part struct {
 	Of       int // parts of the clause
 	Kind     string
 	Readings []int // indexes in Plan.Readings, in the order in which Holds wants them
-	cond     condition
+	cond     condFn
 	bands    []band
-	gate     []atom
+	atoms    []atom
+	texts    []string // of Readings
+	operands []operandFn
+	clause   *clausePlan
 }
 
 // Holds decides the part. readings are in the order of p.Readings, operands as the gate carried them.
 func (p *Part) Holds(operands []table.Operand, readings []Value) Tri {
-	return p.cond.eval(&frame{operands: operands, readings: readings})
+	return p.cond(&frame{operands: operands, readings: readings})
 }
 
 // Score is the score and reason of a hit of this part: those of its highest band that holds, else the rule's own.
@@ -224,7 +248,9 @@ type Observed struct {
 	Observations []EntityObservation
 	Findings     []*table.Finding // of rules without features
 
-	obs table.Observation
+	obs   table.Observation
+	gates []gateFor
+	state observing
 }
 
 // EntityObservation is a record's worth for one entity.
