@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 
@@ -55,5 +56,11 @@ func NewEvent(names topology.Names, kind string, at event.UnixMilli, a *Alert, m
 	return e
 }
 
-// JSON is the record's value.
-func (e *Event) JSON() ([]byte, error) { return json.Marshal(e) }
+// JSON is the record's value. Comparisons stay readable: < and > are no HTML here.
+func (e *Event) JSON() ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(e)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
