@@ -14,7 +14,9 @@
 //	goods.go         products, prices, baskets
 //	customer.go      who buys, and what is always theirs
 //	circumstance.go  what is so with one honest order: where from, where to, what looks like fraud
+//	place.go         how an order begins
 //	life.go          what happens to an order after it was placed
+//	payment.go       how it is paid, or not
 //	shop.go          arrivals and the queue of what is due
 //	fraud.go         the mix, when episodes begin, their orders
 //	patterns.go      what each pattern of fraud does

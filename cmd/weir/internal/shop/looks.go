@@ -68,10 +68,10 @@ func (s *Shop) noteLook(kind lookalike, o *order, e *event.Event) {
 			return
 		}
 		s.plants.looks.counts[kind]++
-		l = &look{from: e.At, customer: o.customer}
+		l = &look{from: event.UnixMilli(o.created), customer: o.customer}
 		s.plants.looks.all[key] = l
 	}
-	l.to = max(l.to, e.At)
+	l.from, l.to = min(l.from, event.UnixMilli(o.created)), max(l.to, e.At)
 	l.count++
 	l.several = l.several || o.customer != l.customer
 	if len(l.orders) < maxLookOrders {
