@@ -7,7 +7,9 @@ import (
 )
 
 func TestCaseScoreAddsRulesUpAndStaysBelowAHundred(t *testing.T) {
-	of := func(rule, status string, score int64) *table.Alert { return &table.Alert{Rule: rule, Status: status, Score: score} }
+	of := func(rule, status string, score int64) *table.Alert {
+		return &table.Alert{Rule: rule, Status: status, Score: score}
+	}
 	for name, c := range map[string]struct {
 		alerts []*table.Alert
 		want   int64
