@@ -90,6 +90,9 @@ func (h *Hub) ProgressChanged() { h.pending.ProgressChanged() }
 // Resync notes that rows may have changed without RowChanged.
 func (h *Hub) Resync() { h.pending.Resync() }
 
+// AlertsChanged notes that alerts changed; it never blocks.
+func (h *Hub) AlertsChanged() { h.pending.AlertsChanged() }
+
 // Run spreads changes, sends ticks and ends what stands still, until ctx ends. Then it closes all connections with 1012.
 func (h *Hub) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)

@@ -14,10 +14,11 @@ type Changed struct {
 	Groups   map[string]struct{} // row groups that changed: metric/window/start
 	All      bool                // too much changed to name, or rows went away unseen
 	Progress bool                // the watermark or the set of partitions moved
+	Alerts   bool                // alerts changed, or their table moved
 }
 
 // Empty tells whether nothing changed.
-func (c Changed) Empty() bool { return len(c.Groups) == 0 && !c.All && !c.Progress }
+func (c Changed) Empty() bool { return len(c.Groups) == 0 && !c.All && !c.Progress && !c.Alerts }
 
 // pending collects changes from the tables' goroutines. Its methods take a lock for a map insert and never wait for a reader.
 type pending struct {
@@ -56,10 +57,18 @@ func (p *pending) ProgressChanged() {
 	p.signal()
 }
 
+// AlertsChanged notes that alerts changed. Which ones their index knows.
+func (p *pending) AlertsChanged() {
+	p.mu.Lock()
+	p.changed.Alerts = true
+	p.mu.Unlock()
+	p.signal()
+}
+
 // Resync notes that rows may have changed without RowChanged: a table was rebuilt.
 func (p *pending) Resync() {
 	p.mu.Lock()
-	p.changed = Changed{All: true, Progress: true}
+	p.changed = Changed{All: true, Progress: true, Alerts: p.changed.Alerts}
 	p.mu.Unlock()
 	p.signal()
 }

@@ -61,6 +61,9 @@ type Query struct {
 // Key is the question in canonical form, without its page: equal keys find equal alerts.
 func (q *Query) Key() string { return q.key }
 
+// Page is Key with the page's length: equal ones show equal first pages.
+func (q *Query) Page() string { return q.key + "&limit=" + strconv.Itoa(q.Limit) }
+
 // Moves tells that the answer may change though no alert does: a bound follows the watermark or the clock.
 func (q *Query) Moves() bool {
 	return q.StartedFrom.Moves() || q.StartedTo.Moves() || q.LastFrom.Moves() || q.LastTo.Moves()
