@@ -58,7 +58,11 @@ func naive(plan *rule.Plan, r *rule.Reading, f *fact, all []*fact) (v rule.Value
 		for _, v := range e.Values {
 			if v.Series == s.ID {
 				bits, numbers = append(bits, v.Bits), append(numbers, math.Float64frombits(v.Bits))
-				different[v.Bits] = true
+				bits := v.Bits
+				if s.Type != rule.Text {
+					bits = math.Float64bits(math.Float64frombits(bits) + 0) // −0 is 0
+				}
+				different[bits] = true
 			}
 		}
 	}
@@ -179,11 +183,15 @@ func identityOf(f *table.Finding) string {
 }
 
 // testJudge decides without the rule language: a part holds where its first reading is known and reaches the gate's first operand.
-type testJudge struct{ parts map[uint32]*rule.Part }
+type testJudge struct {
+	parts map[uint32]*rule.Part
+	saw   []rule.Value // the readings of the newest decision
+}
 
 func (j *testJudge) part(id uint32) *rule.Part { return j.parts[id] }
 
 func (j *testJudge) holds(_ *rule.Part, operands []table.Operand, values []rule.Value) rule.Tri {
+	j.saw = append(j.saw[:0], values...)
 	switch {
 	case len(operands) == 0:
 		return rule.True

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"weir/topology/event"
 	"weir/topology/table"
@@ -123,16 +124,21 @@ func (l *layout) scan(row []byte, refs []ref) ([]ref, error) {
 		return refs, fmt.Errorf("%w: it counts %d observations", errRow, l.count)
 	}
 	off, first := l.begin, len(refs)
-	for range l.count {
-		r, err := refAt(row, off)
-		if err != nil {
-			return refs, fmt.Errorf("%w: %w", errRow, err)
+	refs = slices.Grow(refs, l.count)[:first+l.count]
+	for i := first; i < len(refs); i++ {
+		b, size := row[off:], 0
+		if len(b) >= bodyAt {
+			size = int(binary.LittleEndian.Uint32(b))
 		}
-		if n := len(refs); n > first && !refs[n-1].before(&r) {
-			return refs, fmt.Errorf("%w: its observations are not sorted", errRow)
+		if size > len(b) || size < bodyAt+textsSize || size < bodyAt+textsSize+valueSize*int(b[valuesAt]) {
+			return refs[:i], fmt.Errorf("%w: an observation is cut off", errRow)
 		}
-		refs = append(refs, r)
-		off += int(r.size)
+		r := &refs[i]
+		*r = ref{at: int64(binary.LittleEndian.Uint64(b[4:])), hash: binary.LittleEndian.Uint64(b[12:]), off: int32(off), size: int32(size)}
+		if i > first && !refs[i-1].before(r) {
+			return refs[:i], fmt.Errorf("%w: its observations are not sorted", errRow)
+		}
+		off += size
 	}
 	if off != len(row) && l.begin > 0 {
 		return refs, fmt.Errorf("%w: %d bytes follow its observations", errRow, len(row)-off)
