@@ -2,6 +2,7 @@ package orders
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"weir/topology/event"
@@ -12,9 +13,11 @@ import (
 func lifecycle() []event.Event {
 	o := created("e1", noon, 2000)
 	o.Client = event.Client{IP: "192.0.2.1", DeviceID: "d1"}
+	payment := captured("e3", noon+2000, 2000, "EUR")
+	payment.Card, payment.Client = event.Card{Fingerprint: "f1", BIN: "424242", Last4: "4242", Country: "DE", Funding: "credit"}, o.Client
 	return []event.Event{o,
 		{ID: "e2", Type: event.PaymentAuthorized, At: noon + 1000, Currency: "EUR", AmountMinor: 2000, HasAmount: true, Method: "card", PaymentID: "p1"},
-		captured("e3", noon+2000, 2000, "EUR"),
+		payment,
 		shipped("e4", event.ShipmentCreated, noon+3000, noon+9000),
 		shipped("e5", event.ShipmentDispatched, noon+4000, 0),
 		shipped("e6", event.ShipmentDelivered, noon+5000, 0),
@@ -54,6 +57,19 @@ func BenchmarkStep(b *testing.B) {
 			Step(&settings, row, &Input{Event: &events[n], Record: Record{Topic: "orders", Offset: int64(i)}}, &out)
 			stored, _ = row.MarshalVT()
 			row.ReturnToVTPool()
+		}
+	})
+	set := loadRules(b, strings.Replace(velocity, "rules:", strings.TrimSpace(orderRules), 1))
+	b.Run("step-with-rules", func(b *testing.B) {
+		b.ReportAllocs()
+		row := table.OrderFromVTPool()
+		for i := 0; b.Loop(); i++ {
+			n := i % len(events)
+			if n == 0 {
+				row.ResetVT()
+			}
+			out.Reset()
+			Step(&settings, row, &Input{Event: &events[n], Rules: set, Record: Record{Topic: "orders", Offset: int64(i)}}, &out)
 		}
 	})
 	for _, entries := range []int{10, 100, 1000} {

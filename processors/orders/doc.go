@@ -5,6 +5,7 @@
 //	step.go      Step, the pure fold of one event into the order's row
 //	state.go     what follows from a row's entries: money, milestones, funnel stages
 //	raise.go     what rules make of the row: observations, findings and their withdrawal
+//	deadline.go  when a row wants its timer
 //	outbox.go    observations of one transaction, entity by entity
 //	group.go     the goka adapter
 //	simulate.go  the adapter for the simulator

@@ -11,7 +11,6 @@ import (
 
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/codec"
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"weir/processors/rule"
 	"weir/topology"
@@ -299,41 +298,6 @@ func (g *Group) deadline(_ string, row []byte) (event.UnixMilli, bool) {
 	lastAtMs, nextDueMs := times(row)
 	at := deadline(&g.Settings, lastAtMs, nextDueMs)
 	return at, at > 0
-}
-
-// Numbers of the fields of Order in rows.proto that times reads.
-const (
-	lastAtField  = 26
-	nextDueField = 33
-)
-
-// times reads two fields of an encoded row: it is asked for every row that is written. Fields stand in the order of their numbers.
-func times(row []byte) (lastAtMs, nextDueMs int64) {
-	for len(row) > 0 {
-		num, kind, n := protowire.ConsumeTag(row)
-		if n < 0 || num > nextDueField {
-			break
-		}
-		row = row[n:]
-		if kind == protowire.VarintType && (num == lastAtField || num == nextDueField) {
-			v, n := protowire.ConsumeVarint(row)
-			if n < 0 {
-				break
-			}
-			row = row[n:]
-			if num == nextDueField {
-				nextDueMs = int64(v)
-			} else {
-				lastAtMs = int64(v)
-			}
-			continue
-		}
-		if n = protowire.ConsumeFieldValue(num, kind, row); n < 0 {
-			break
-		}
-		row = row[n:]
-	}
-	return lastAtMs, nextDueMs
 }
 
 // timer judges a row again whose time has come, and deletes one whose order has been quiet for the retention time.

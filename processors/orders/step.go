@@ -318,30 +318,6 @@ func addItem(row *table.Order) *table.Item {
 	return row.Items[n]
 }
 
-const dayMs = 24 * 60 * 60 * 1000
-
-// Deadline is when the row wants Timer: when its rules have to be judged again, or when it expires. 0 for an empty row.
-func Deadline(s *Settings, row *table.Order) event.UnixMilli {
-	return deadline(s, row.LastAtMs, row.NextDueMs)
-}
-
-func deadline(s *Settings, lastAtMs, nextDueMs int64) event.UnixMilli {
-	at := expiry(s, lastAtMs)
-	if due := event.UnixMilli(nextDueMs); due > 0 && due < at {
-		return due
-	}
-	return at
-}
-
-// expiry is retention after the row's last event, rounded up to a whole day so that the timer's entry moves once a day at most.
-func expiry(s *Settings, lastAtMs int64) event.UnixMilli {
-	if lastAtMs == 0 {
-		return 0
-	}
-	at := lastAtMs + s.Retention.Milliseconds()
-	return event.UnixMilli((at + dayMs - 1) / dayMs * dayMs)
-}
-
 // Uncounted is how many events of the row wait for their order. When such a row expires they never counted.
 func Uncounted(row *table.Order) int64 {
 	if row.Created {
