@@ -80,7 +80,7 @@ var keys = []Key{
 	{Path: "watermark.idle", Help: "silence after which a partition no longer holds event time back"},
 	{Path: "orders.retention", Help: "event time after its last event that an order's row is kept"},
 	{Path: "metrics.file", Flag: "metrics", On: []string{"up", "process", "serve"}, Help: "file that declares the metrics (default: the built-in ones)"},
-	{Path: "rules.file", Flag: "rules", On: []string{"up", "process", "serve", "rules"}, Help: "file of the fraud rules in force until someone changes them (default: the built-in ones)"},
+	{Path: "rules.file", Flag: "rules", On: []string{"up", "process", "serve", "rules"}, Help: "file of the fraud rules in force until someone changes them (default: the built-in ones); off: no fraud rules"},
 
 	{Path: "webhooks", Help: "receivers of alerts: [{name, url or url_file, format, events, min_severity, rules, secret_file or secret, timeout, max_attempts}]"},
 

@@ -8,6 +8,9 @@ import (
 // RulesDefault is the embedded file of fraud rules: what weir looks for unless told otherwise.
 const RulesDefault = "rules.yaml"
 
+// RulesOff as rules.file means that weir looks for no fraud at all.
+const RulesOff = "off"
+
 // RulesFile returns the rules that are in force while the rule book is empty, and their name for error messages.
 func (c *Config) RulesFile() (name string, data []byte, err error) {
 	if c.Rules.File == "" {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"weir/cmd/weir/internal/pipeline"
 	"weir/configs"
 )
 
@@ -25,6 +26,7 @@ type app struct {
 	system
 	log      *slog.Logger
 	registry *prometheus.Registry
+	rules    *pipeline.RuleFollower // nil: no fraud rules are in force here
 }
 
 // command gives c the flags of its keys and loads the configuration before run.

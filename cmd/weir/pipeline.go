@@ -5,9 +5,30 @@ import (
 	"net"
 
 	"weir/cmd/weir/internal/pipeline"
+	"weir/configs"
 )
 
-func (a *app) deps() pipeline.Deps { return pipeline.Deps{Logger: a.log, Registry: a.registry} }
+func (a *app) deps() pipeline.Deps {
+	deps := pipeline.Deps{Logger: a.log, Registry: a.registry}
+	if a.rules != nil {
+		deps.Rules = a.rules.Current()
+	}
+	return deps
+}
+
+// followRules takes up the fraud rules in force and keeps them so: the groups and the view server of this process share them.
+func (a *app) followRules(ctx context.Context, parts *stages) error {
+	if a.Rules.File == configs.RulesOff {
+		return nil
+	}
+	f, err := pipeline.FollowRules(ctx, &a.Config, a.deps())
+	if err != nil {
+		return err
+	}
+	a.rules = f
+	parts.start("rules", f.Run)
+	return nil
+}
 
 // runProcessors runs the groups that the configuration names until ctx ends. The topics exist.
 func runProcessors(ctx context.Context, a *app) error {

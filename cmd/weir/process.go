@@ -47,6 +47,9 @@ func process(ctx context.Context, a *app, _ []string) error {
 	if err := a.ensureTopics(ctx); err != nil {
 		return firstOf(err, parts.stop())
 	}
+	if err := a.followRules(ctx, parts); err != nil {
+		return firstOf(err, parts.stop())
+	}
 	parts.start("groups", func(ctx context.Context) error { return runProcessors(ctx, a) })
 	if err := a.startWebhooks(parts); err != nil {
 		return firstOf(err, parts.stop())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 )
@@ -33,6 +34,9 @@ func serve(ctx context.Context, a *app, _ []string) error {
 		return firstOf(err, ln.Close())
 	}
 	parts := newStages(a.log)
+	if err := a.followRules(ctx, parts); err != nil {
+		return errors.Join(err, ln.Close(), parts.stop())
+	}
 	parts.start("view server", func(ctx context.Context) error { return runServer(ctx, a, ln) })
 	a.log.Info("serving", "dashboard", "http://"+ln.Addr().String(), "brokers", a.Kafka.Brokers)
 	return parts.wait(ctx)

@@ -61,6 +61,9 @@ func up(ctx context.Context, a *app, _ []string) error {
 	if err := a.ensureUp(ctx); err != nil {
 		return errors.Join(err, ln.Close(), parts.stop())
 	}
+	if err := a.followRules(ctx, parts); err != nil {
+		return errors.Join(err, ln.Close(), parts.stop())
+	}
 	parts.start("groups", func(ctx context.Context) error { return runProcessors(ctx, a) })
 	if err := a.startWebhooks(parts); err != nil {
 		return errors.Join(err, ln.Close(), parts.stop())

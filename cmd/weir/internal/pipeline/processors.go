@@ -11,8 +11,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"weir/configs"
+	"weir/processors/alerts"
+	"weir/processors/entities"
 	"weir/processors/metrics"
 	"weir/processors/orders"
+	"weir/processors/rule"
 	"weir/topology"
 	"weir/topology/engine"
 	"weir/topology/metric"
@@ -22,6 +25,7 @@ import (
 type Deps struct {
 	Logger   *slog.Logger
 	Registry *prometheus.Registry
+	Rules    *rule.Current // in force; nil: no fraud rules, and none of the groups that only they need
 }
 
 // Processors builds the groups that the configuration asks for. Topics must exist.
@@ -36,26 +40,36 @@ func Processors(cfg *configs.Config, deps Deps) ([]*engine.Runtime, error) {
 		if err != nil {
 			return nil, err
 		}
-		var rt *engine.Runtime
+		var group string
+		var define func(*engine.Runtime) engine.Spec
 		switch name {
 		case "orders":
 			g, err := ordersGroup(cfg, deps, set)
 			if err != nil {
 				return nil, err
 			}
-			rt, err = engine.New(ec, cfg.Names().In(topology.GroupOrders), g.Define)
-			if err != nil {
-				return nil, err
-			}
+			group, define = topology.GroupOrders, g.Define
 		case "metrics":
-			// Its input comes in transactions of the group before, so it commits as soon as one has been read.
-			ec.CommitInterval /= 4
 			g := &metrics.Group{Names: cfg.Names(), Metrics: set, Partitions: int32(cfg.Topics.Partitions), Logger: deps.Logger}
-			if rt, err = engine.New(ec, cfg.Names().In(topology.GroupMetrics), g.Define); err != nil {
-				return nil, err
-			}
+			group, define = topology.GroupMetrics, g.Define
+		case "entities":
+			g := &entities.Group{Names: cfg.Names(), Rules: deps.Rules, Logger: deps.Logger}
+			group, define = topology.GroupEntities, g.Define
+		case "alerts":
+			g := &alerts.Group{Names: cfg.Names(), Rules: deps.Rules, Partitions: int32(cfg.Topics.Partitions), Logger: deps.Logger}
+			group, define = topology.GroupAlerts, g.Define
 		default:
 			return nil, fmt.Errorf("there is no group %q", name)
+		}
+		if deps.Rules == nil && (name == "entities" || name == "alerts") {
+			continue
+		}
+		if name != "orders" { // its input comes in transactions of the group before, so it commits as soon as one has been read
+			ec.CommitInterval /= 4
+		}
+		rt, err := engine.New(ec, cfg.Names().In(group), define)
+		if err != nil {
+			return nil, err
 		}
 		runtimes = append(runtimes, rt)
 	}
@@ -81,7 +95,7 @@ func ordersGroup(cfg *configs.Config, deps Deps, set *metric.Set) (*orders.Group
 	if err != nil {
 		return nil, err
 	}
-	g := &orders.Group{Names: cfg.Names(), Metrics: set, Logger: deps.Logger, Settings: orders.DefaultSettings()}
+	g := &orders.Group{Names: cfg.Names(), Metrics: set, Rules: deps.Rules, Logger: deps.Logger, Settings: orders.DefaultSettings()}
 	g.SendEach = cfg.Process.StockGoka
 	g.Settings.Retention = cfg.Orders.Retention
 	if err := g.Settings.Validate(); err != nil {
