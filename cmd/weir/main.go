@@ -29,6 +29,7 @@ import (
 const (
 	exitFailed      = 1
 	exitUsage       = 2
+	exitRefused     = 2 // of weir rules: a file with mistakes
 	exitInterrupted = 130
 )
 
@@ -67,6 +68,10 @@ func run(args []string, sys system) int {
 	if errors.As(err, &usage) || isUnknownCommand(err) {
 		fmt.Fprintf(sys.err, "      `%s --help` shows what there is\n", cmd.CommandPath())
 		return exitUsage
+	}
+	var mistakes *refusedError
+	if errors.As(err, &mistakes) {
+		return exitRefused
 	}
 	return exitFailed
 }
@@ -150,5 +155,5 @@ Every flag is also a key of the configuration file and an environment variable: 
 
 // commands make the subcommands, in the order of help.
 var commands = []func(system) *cobra.Command{
-	newUp, newProcess, newServe, newGenerate, newReplay, newTopics, newTopology, newInspect, newWebhooks, newBench, newConfig, newVersion,
+	newUp, newProcess, newServe, newGenerate, newReplay, newTopics, newTopology, newInspect, newRules, newWebhooks, newBench, newConfig, newVersion,
 }

@@ -35,6 +35,7 @@ type Deps struct {
 	Orders    Orders
 	Ready     func() (ready bool, missing string)
 	Status    StatusSource        // nil: only tables are told
+	RuleBook  RuleBook            // nil: no rules
 	Topology  topology.Graph      // without groups: the one of the usual names
 	Gatherer  prometheus.Gatherer // nil: no /metrics
 	Live      http.Handler        // /v1/ws; nil: 404
@@ -52,7 +53,12 @@ type server struct {
 // New builds the handler of the whole view server.
 func New(deps Deps) http.Handler {
 	mux, _ := build(deps)
-	return mux
+	// There is no login, so whoever reaches the server may change rules: but not the page of another site, by a visitor's browser.
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeProblem(w, http.StatusForbidden, "a page of another origin may not change anything here")
+	}))
+	return guard.Handler(mux)
 }
 
 // OpenAPI is the description of the API, as /openapi.json gives it.
@@ -117,6 +123,7 @@ func (s *server) register(a huma.API) {
 			"Rows are merged to the labels in by; money always keeps currency."}, s.queryMetric)
 	huma.Register(a, huma.Operation{OperationID: "get-order", Method: http.MethodGet, Path: "/v1/orders/{id}", Tags: []string{"orders"},
 		Summary: "One order: facts, state and the timeline of its events", Errors: []int{404, 503}}, s.getOrder)
+	s.registerRules(a)
 }
 
 type healthOutput struct {

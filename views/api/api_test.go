@@ -44,6 +44,7 @@ type shop struct {
 	orders *orders
 	ready  string
 	status statusOf
+	deps   api.Deps
 	http.Handler
 }
 
@@ -56,12 +57,13 @@ func open(t *testing.T) *shop {
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "weir_test_total", Help: "h"}))
-	s.Handler = api.New(api.Deps{
+	s.deps = api.Deps{
 		Catalogue: querytest.Catalogue(), Metrics: s.Table, Orders: s.orders, Gatherer: reg, Version: "test",
 		Ready: func() (bool, string) { return s.ready == "", s.ready }, Status: statusOf(func() (api.Status, error) { return s.status() }),
 		Dashboard: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("page")) }),
 		Now:       func() time.Time { return noon.Add(time.Hour) },
-	})
+	}
+	s.Handler = api.New(s.deps)
 	return s
 }
 

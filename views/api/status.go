@@ -20,6 +20,7 @@ type Status struct {
 	Duplicates int64            `json:"duplicates" doc:"redelivered events, recognised and not counted again"`
 	Dead       int64            `json:"dead_letters" doc:"records that could not be understood; they are in the dead-letter topic with the reason"`
 	Misplaced  int64            `json:"misplaced" doc:"records in another partition than murmur2 of their key: their producer partitions differently, so joins may miss them"`
+	Rules      *RulesStatus     `json:"rules,omitempty" doc:"which fraud rules this server knows; absent: none are followed"`
 	Version    string           `json:"version"`
 	Time       time.Time        `json:"time"`
 }
@@ -65,6 +66,10 @@ func (s *server) status(ctx context.Context, _ *struct{}) (*statusOutput, error)
 	st.Tables = []TableStatus{
 		{topology.TableMetrics, s.Metrics.Progress().Meta()},
 		{topology.TableOrders, s.Orders.Progress().Meta()},
+	}
+	if s.RuleBook != nil {
+		rules := s.RuleBook.Status()
+		st.Rules = &rules
 	}
 	st.Version, st.Time = s.Version, s.Now().UTC()
 	return &statusOutput{st}, nil

@@ -1,0 +1,306 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// A document of rules is smaller and comes sooner.
+const (
+	maxRuleBody    = 1 << 20
+	ruleBodyWithin = 10 * time.Second
+)
+
+func (s *server) registerRules(a huma.API) {
+	tags := []string{"rules"}
+	huma.Register(a, huma.Operation{OperationID: "list-rules", Method: http.MethodGet, Path: "/v1/rules", Tags: tags,
+		Summary: "The fraud rules in force", Errors: []int{503}}, s.listRules)
+	huma.Register(a, huma.Operation{OperationID: "get-rule", Method: http.MethodGet, Path: "/v1/rules/{id}", Tags: tags,
+		Summary: "One rule with its history", Errors: []int{404, 503}}, s.getRule)
+	huma.Register(a, huma.Operation{OperationID: "put-rule", Method: http.MethodPut, Path: "/v1/rules/{id}", Tags: tags,
+		Summary: "Add or replace a rule", Errors: []int{409, 412, 413, 415, 422, 503}, RequestBody: ruleBody("the rule as YAML, with or without its id and state"),
+		SkipValidateBody: true, MaxBodyBytes: maxRuleBody, BodyReadTimeout: ruleBodyWithin,
+		Description: "Takes the rule's YAML as it is (application/yaml, with author and comment as query parameters), or in JSON. It is live on every " +
+			"instance within two seconds. A rule that is refused (422) is refused whole, and problems has every reason with line and column. " +
+			"Without If-Match the newest rules are changed, whichever they are."}, s.putRule)
+	huma.Register(a, huma.Operation{OperationID: "set-rule-state", Method: http.MethodPost, Path: "/v1/rules/{id}/state", Tags: tags,
+		Summary: "Move a rule to another state", Errors: []int{404, 409, 412, 422, 503}}, s.setRuleState)
+	huma.Register(a, huma.Operation{OperationID: "check-rules", Method: http.MethodPost, Path: "/v1/rules/check", Tags: tags,
+		Summary: "What applying a document would do, without doing it", Errors: []int{413, 415, 422, 503},
+		RequestBody:      ruleBody("a document of rules, features and lists as YAML"),
+		SkipValidateBody: true, MaxBodyBytes: maxRuleBody, BodyReadTimeout: ruleBodyWithin}, s.checkRules)
+	huma.Register(a, huma.Operation{OperationID: "list-rule-revisions", Method: http.MethodGet, Path: "/v1/rulebook/revisions", Tags: tags,
+		Summary: "Who changed what in the rule book, newest first", Errors: []int{503}}, s.listRevisions)
+}
+
+// ruleBody describes a body that is YAML itself or JSON with YAML in it.
+func ruleBody(what string) *huma.RequestBody {
+	text := func(description string) *huma.Schema {
+		return &huma.Schema{Type: huma.TypeString, Description: description}
+	}
+	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+		"application/yaml": {Schema: text(what)},
+		"application/json": {Schema: &huma.Schema{Type: huma.TypeObject, Required: []string{"yaml"}, AdditionalProperties: false,
+			Properties: map[string]*huma.Schema{"yaml": text(what), "author": text("who changes it"), "comment": text("why")}}},
+	}}
+}
+
+type rulesOutput struct {
+	ETag string `header:"ETag" doc:"the revision, for If-Match"`
+	Body Rules
+}
+
+func rulesAnswer(r Rules) *rulesOutput {
+	return &rulesOutput{ETag: strconv.Quote(strconv.FormatInt(r.Revision, 10)), Body: r}
+}
+
+func (s *server) ruleBook() (RuleBook, error) {
+	if s.RuleBook == nil {
+		return nil, huma.Error503ServiceUnavailable("this server follows no rule book")
+	}
+	return s.RuleBook, nil
+}
+
+func (s *server) listRules(context.Context, *struct{}) (*rulesOutput, error) {
+	book, err := s.ruleBook()
+	if err != nil {
+		return nil, err
+	}
+	return rulesAnswer(book.Rules()), nil
+}
+
+type ruleInput struct {
+	ID string `path:"id" maxLength:"200" doc:"the rule" example:"card_testing"`
+}
+
+type ruleOutput struct {
+	ETag string `header:"ETag" doc:"the revision of the rule book, for If-Match"`
+	Body struct {
+		Rule     *Rule          `json:"rule" doc:"null: it was removed"`
+		Revision int64          `json:"revision" doc:"of the rule book"`
+		History  []RuleRevision `json:"history" doc:"newest first, as far as revisions are kept"`
+	}
+}
+
+func (s *server) getRule(ctx context.Context, in *ruleInput) (*ruleOutput, error) {
+	book, err := s.ruleBook()
+	if err != nil {
+		return nil, err
+	}
+	out := &ruleOutput{}
+	all := book.Rules()
+	out.ETag, out.Body.Revision = rulesAnswer(all).ETag, all.Revision
+	for i := range all.Rules {
+		if all.Rules[i].ID == in.ID {
+			out.Body.Rule = &all.Rules[i]
+		}
+	}
+	out.Body.History, err = book.History(ctx, in.ID)
+	if errors.Is(err, ErrNoRule) && out.Body.Rule != nil {
+		out.Body.History, err = []RuleRevision{}, nil // it came with the file that nobody has changed
+	}
+	if err != nil {
+		return nil, s.ruleProblem(err, in.ID, false)
+	}
+	return out, nil
+}
+
+type putRuleInput struct {
+	ID          string `path:"id" maxLength:"200" doc:"the rule" example:"card_testing"`
+	IfMatch     string `header:"If-Match" doc:"the ETag of the rules that you have seen"`
+	ContentType string `header:"Content-Type"`
+	Author      string `query:"author" maxLength:"200" doc:"who changes it, where the body is YAML"`
+	Comment     string `query:"comment" maxLength:"2000" doc:"why, where the body is YAML"`
+	RawBody     []byte
+}
+
+func (s *server) putRule(ctx context.Context, in *putRuleInput) (*rulesOutput, error) {
+	book, err := s.ruleBook()
+	if err != nil {
+		return nil, err
+	}
+	text, err := readRuleText(in.ContentType, in.RawBody, in.Author, in.Comment)
+	if err != nil {
+		return nil, err
+	}
+	on, err := bookRevision(in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	if text.Author == "" {
+		return nil, authorMissing()
+	}
+	rules, err := book.Put(ctx, in.ID, text.YAML, RuleChange{text.Author, text.Comment, on})
+	if err != nil {
+		return nil, s.ruleProblem(err, in.ID, on >= 0)
+	}
+	return rulesAnswer(rules), nil
+}
+
+type ruleStateInput struct {
+	ID      string `path:"id" maxLength:"200" doc:"the rule" example:"card_testing"`
+	IfMatch string `header:"If-Match" doc:"the ETag of the rules that you have seen"`
+	Body    struct {
+		State  string `json:"state" enum:"draft,shadow,live,paused,retired"`
+		Reason string `json:"reason,omitempty" maxLength:"2000"`
+		Author string `json:"author" minLength:"1" maxLength:"200"`
+	}
+}
+
+func (s *server) setRuleState(ctx context.Context, in *ruleStateInput) (*rulesOutput, error) {
+	book, err := s.ruleBook()
+	if err != nil {
+		return nil, err
+	}
+	on, err := bookRevision(in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := book.SetState(ctx, in.ID, in.Body.State, RuleChange{in.Body.Author, in.Body.Reason, on})
+	if err != nil {
+		return nil, s.ruleProblem(err, in.ID, on >= 0)
+	}
+	return rulesAnswer(rules), nil
+}
+
+type checkRulesInput struct {
+	ContentType string `header:"Content-Type"`
+	RawBody     []byte
+}
+
+type checkRulesOutput struct {
+	Body struct {
+		Valid    bool          `json:"valid"`
+		Problems []RuleProblem `json:"problems"`
+		Effects  []RuleEffect  `json:"effects" doc:"what applying it would change"`
+	}
+}
+
+func (s *server) checkRules(_ context.Context, in *checkRulesInput) (*checkRulesOutput, error) {
+	book, err := s.ruleBook()
+	if err != nil {
+		return nil, err
+	}
+	text, err := readRuleText(in.ContentType, in.RawBody, "", "")
+	if err != nil {
+		return nil, err
+	}
+	out := &checkRulesOutput{}
+	out.Body.Problems, out.Body.Effects = []RuleProblem{}, []RuleEffect{}
+	effects, err := book.Check(text.YAML)
+	var refused *RuleProblems
+	switch {
+	case errors.As(err, &refused):
+		out.Body.Problems = refused.Problems
+	case err != nil:
+		return nil, s.ruleProblem(err, "", false)
+	default:
+		out.Body.Valid, out.Body.Effects = true, effects
+	}
+	return out, nil
+}
+
+type revisionsOutput struct {
+	Body struct {
+		Revisions []Revision `json:"revisions"`
+	}
+}
+
+func (s *server) listRevisions(ctx context.Context, _ *struct{}) (*revisionsOutput, error) {
+	book, err := s.ruleBook()
+	if err != nil {
+		return nil, err
+	}
+	out := &revisionsOutput{}
+	if out.Body.Revisions, err = book.Revisions(ctx); err != nil {
+		return nil, s.ruleProblem(err, "", false)
+	}
+	return out, nil
+}
+
+// ruleText is a body of JSON.
+type ruleText struct {
+	YAML    string `json:"yaml"`
+	Author  string `json:"author"`
+	Comment string `json:"comment"`
+}
+
+// readRuleText takes a body that is YAML itself, or JSON with YAML in it.
+func readRuleText(contentType string, body []byte, author, comment string) (ruleText, error) {
+	media, _, err := mime.ParseMediaType(contentType)
+	switch {
+	case err != nil:
+	case media == "application/yaml", media == "application/x-yaml", media == "text/yaml":
+		return ruleText{string(body), author, comment}, nil
+	case media == "application/json":
+		text := ruleText{Author: author, Comment: comment}
+		d := json.NewDecoder(bytes.NewReader(body))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&text); err != nil {
+			return ruleText{}, huma.Error422UnprocessableEntity("the body is not {\"yaml\": …, \"author\": …, \"comment\": …}: "+err.Error(),
+				&huma.ErrorDetail{Message: err.Error(), Location: "body"})
+		}
+		return text, nil
+	}
+	return ruleText{}, huma.Error415UnsupportedMediaType(fmt.Sprintf("the Content-Type is %q; send application/yaml or application/json", contentType))
+}
+
+func authorMissing() error {
+	return huma.Error422UnprocessableEntity("author: missing; say who changes the rule, for its history",
+		&huma.ErrorDetail{Message: "missing: as a query parameter beside YAML, as a field in JSON", Location: "query.author"})
+}
+
+// bookRevision reads If-Match: an ETag of GET /v1/rules. −1: none, or any.
+func bookRevision(ifMatch string) (int64, error) {
+	text := strings.Trim(strings.TrimPrefix(strings.TrimSpace(ifMatch), "W/"), `"`)
+	if text == "" || text == "*" {
+		return -1, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 {
+		return 0, huma.Error422UnprocessableEntity("If-Match: not an ETag of GET /v1/rules",
+			&huma.ErrorDetail{Message: "not a revision", Location: "header.If-Match", Value: ifMatch})
+	}
+	return n, nil
+}
+
+// refusal is a problem with the reasons why rules are refused.
+type refusal struct {
+	huma.ErrorModel
+	Problems []RuleProblem `json:"problems"`
+}
+
+// ruleProblem turns an error of the rule book into one for the client. matched tells that the client named a revision.
+func (s *server) ruleProblem(err error, id string, matched bool) error {
+	var refused *RuleProblems
+	var conflict *RuleConflict
+	switch {
+	case errors.Is(err, ErrNoRule):
+		return huma.Error404NotFound(fmt.Sprintf("there is no rule %q; GET /v1/rules lists what there is", id),
+			&huma.ErrorDetail{Message: "there is no such rule", Location: "path.id", Value: id})
+	case errors.As(err, &conflict) && matched:
+		return huma.Error412PreconditionFailed(conflict.Error())
+	case errors.As(err, &conflict):
+		return huma.Error409Conflict(conflict.Error())
+	case errors.As(err, &refused):
+		out := &refusal{Problems: refused.Problems}
+		out.Status, out.Title = http.StatusUnprocessableEntity, http.StatusText(http.StatusUnprocessableEntity)
+		out.Detail = fmt.Sprintf("nothing was changed, because of %d problems in the rules", len(refused.Problems))
+		for _, p := range refused.Problems {
+			out.Errors = append(out.Errors, &huma.ErrorDetail{Message: p.Message, Location: fmt.Sprintf("body:%d:%d", p.Line, p.Column), Value: p.Rule})
+		}
+		return out
+	}
+	s.Logger.Warn("the rule book cannot be reached", "error", err)
+	return huma.Error503ServiceUnavailable("the rule book cannot be read or written now: " + err.Error())
+}
