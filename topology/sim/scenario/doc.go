@@ -20,10 +20,14 @@
 //	order ID                   the order's row
 //	metric NAME window=1m [by=label,label] [where=label:value]      values by window and labels
 //	rows NAME                  the keys of a metric's rows
-//	findings, dead-letters     what went out
+//	findings, dead-letters     what went out; of findings those that were not withdrawn
+//	alerts                     every alert that has hits, with the explanation of its first
+//	alert ENTITY               one entity's alerts whole: case score, explanations, history, refused decisions
+//	decide RULE ENTITY ACTION by AUTHOR [at=TIME] [until=TIME] [to=NAME] [reason "…"]     a decision on the rule's newest alert (RULE#N: the Nth)
 //	counters                   exact counts of the groups
 //	config name=value …        settings other than the shipped ones, before the first event
 //	metrics                    metric definitions (YAML) instead of the shipped ones, before the first event
+//	rules                      rules (YAML) for this scenario, before the first event
 //
 // The same file is also played under other schedules: more partitions, other interleavings, crashes, duplicates (see Schedule). Its
 // prints may not depend on any of that. What a print must not depend on, the language does not offer.

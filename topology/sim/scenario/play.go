@@ -47,13 +47,14 @@ func Run(t *testing.T, path string, s Schedule, start func(testing.TB, Setup) Ru
 
 // player plays one file.
 type player struct {
-	setup   Setup
-	start   func(testing.TB, Setup) Runner
-	runner  Runner
-	writer  writer
-	rng     *rand.Rand
-	ticks   int
-	reached event.UnixMilli
+	setup     Setup
+	start     func(testing.TB, Setup) Runner
+	runner    Runner
+	writer    writer
+	rng       *rand.Rand
+	ticks     int
+	decisions int
+	reached   event.UnixMilli
 }
 
 func newPlayer(setup Setup, start func(testing.TB, Setup) Runner) *player {
@@ -75,7 +76,7 @@ func (p *player) begin(t testing.TB) Runner {
 
 func (p *player) command(t testing.TB, d *datadriven.TestData) (string, error) {
 	switch d.Cmd {
-	case "config", "metrics":
+	case "config", "metrics", "rules":
 		return "", p.configure(d)
 	case "events":
 		return "", p.events(t, d)
@@ -83,6 +84,8 @@ func (p *player) command(t testing.TB, d *datadriven.TestData) (string, error) {
 		return "", p.raw(t, d)
 	case "advance":
 		return "", p.advance(t, d)
+	case "decide":
+		return p.decide(t, d)
 	}
 	r := p.begin(t)
 	switch d.Cmd {
@@ -94,6 +97,10 @@ func (p *player) command(t testing.TB, d *datadriven.TestData) (string, error) {
 		return printKeys(r, argument(d))
 	case "findings":
 		return printFindings(r)
+	case "alerts":
+		return printAlerts(r)
+	case "alert":
+		return printCase(r, argument(d))
 	case "dead-letters":
 		return printDeadLetters(r)
 	case "counters":
@@ -113,8 +120,12 @@ func (p *player) configure(d *datadriven.TestData) error {
 	if p.runner != nil {
 		return fmt.Errorf("%s must come before the first event", d.Cmd)
 	}
-	if d.Cmd == "metrics" {
+	switch d.Cmd {
+	case "metrics":
 		p.setup.MetricsYAML = d.Input
+		return nil
+	case "rules":
+		p.setup.RulesYAML = d.Input
 		return nil
 	}
 	for _, arg := range d.CmdArgs {

@@ -83,8 +83,8 @@ func printOrder(r Runner, id string) (string, error) {
 	if o.Duplicates != 0 {
 		p.line(wordDuplicates, fmt.Sprint(o.Duplicates))
 	}
-	if len(o.Findings) > 0 {
-		p.line("findings", strings.Join(o.Findings, ", "))
+	if len(o.Raised) > 0 {
+		p.line("findings", strings.Join(raisedRules(&o), ", "))
 	}
 	for _, e := range o.Entries {
 		expected := ""
@@ -96,12 +96,28 @@ func printOrder(r Runner, id string) (string, error) {
 	return p.String(), nil
 }
 
+// raisedRules are the rules that an order has told of, each once.
+func raisedRules(o *table.Order) []string {
+	var ids []string
+	for _, raised := range o.Raised { // sorted by rule
+		ids = append(ids, raised.Rule)
+	}
+	return slices.Compact(ids)
+}
+
+// printFindings prints the findings that stand: of each the last word, unless that was a withdrawal.
 func printFindings(r Runner) (string, error) {
 	records, err := r.Records(topology.Findings)
 	if err != nil {
 		return "", err
 	}
-	var all []string
+	type identity struct {
+		entity, rule string
+		hit          uint64
+		hash         uint32
+		clause, part uint32
+	}
+	lines := map[identity]string{}
 	for _, record := range records {
 		if strings.HasPrefix(record.Key, sim.MarkPrefix) {
 			continue
@@ -110,10 +126,18 @@ func printFindings(r Runner) (string, error) {
 		if err := f.UnmarshalVT(record.Value); err != nil {
 			return "", fmt.Errorf("finding %s: %w", record.Key, err)
 		}
-		all = append(all, fmt.Sprintf("%s %s, order %s, at %s: %s\n", f.Rule, f.Entity, f.OrderId, formatTime(event.UnixMilli(f.AtMs)), f.Reason))
+		id := identity{record.Key, f.Rule, f.Hit, f.RuleHash, f.Clause, f.Part}
+		if f.Withdrawn {
+			delete(lines, id)
+			continue
+		}
+		part := ""
+		if f.Parts > 1 {
+			part = fmt.Sprintf(", part %d of %d", f.Part+1, f.Parts)
+		}
+		lines[id] = fmt.Sprintf("%s %s, order %s, at %s%s: %s\n", f.Rule, record.Key, f.OrderId, formatTime(event.UnixMilli(f.AtMs)), part, f.Reason)
 	}
-	slices.Sort(all)
-	return orNone(all), nil
+	return orNone(slices.Sorted(maps.Values(lines))), nil
 }
 
 // printDeadLetters prints each kind of refusal of a key once: redeliveries are refused again.

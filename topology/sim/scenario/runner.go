@@ -38,6 +38,8 @@ type Setup struct {
 	Partitions int32
 	// MetricsYAML are the file's own metric definitions; "" = the shipped ones.
 	MetricsYAML string
+	// RulesYAML are the file's own rules; "" = as the Runner's own weir has them.
+	RulesYAML string
 	// Schedule is how to run. A Runner on a broker takes from it what it can.
 	Schedule Schedule
 }
