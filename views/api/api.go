@@ -36,6 +36,9 @@ type Deps struct {
 	Ready     func() (ready bool, missing string)
 	Status    StatusSource        // nil: only tables are told
 	RuleBook  RuleBook            // nil: no rules
+	Alerts    Alerts              // nil: this server tells nothing of fraud
+	Entities  Entities            // nil: as Alerts
+	Commands  Commands            // nil: no decisions are taken here
 	Topology  topology.Graph      // without groups: the one of the usual names
 	Gatherer  prometheus.Gatherer // nil: no /metrics
 	Live      http.Handler        // /v1/ws; nil: 404
@@ -80,7 +83,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	s := &server{Deps: deps}
 	mux := http.NewServeMux()
 	cfg := huma.DefaultConfig("weir", deps.Version)
-	cfg.Info.Description = "Live metrics and order timelines of a shop's orders, payments and shipments. Every answer says how fresh and how complete it is (meta). Errors are RFC 9457 problem details."
+	cfg.Info.Description = "Live metrics, order timelines and fraud alerts of a shop's orders, payments and shipments. Every answer says how fresh and how complete it is (meta). Errors are RFC 9457 problem details."
 	cfg.CreateHooks = nil // no $schema in bodies: answers have exactly the documented shape
 	cfg.DocsPath, cfg.SchemasPath = "", ""
 	cfg.RejectUnknownQueryParameters = true
@@ -124,6 +127,8 @@ func (s *server) register(a huma.API) {
 	huma.Register(a, huma.Operation{OperationID: "get-order", Method: http.MethodGet, Path: "/v1/orders/{id}", Tags: []string{"orders"},
 		Summary: "One order: facts, state and the timeline of its events", Errors: []int{404, 503}}, s.getOrder)
 	s.registerRules(a)
+	s.registerAlerts(a)
+	s.registerEntities(a)
 }
 
 type healthOutput struct {

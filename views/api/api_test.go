@@ -17,9 +17,11 @@ import (
 
 	"weir/topology/event"
 	"weir/topology/table"
+	"weir/views"
 	"weir/views/api"
 	"weir/views/query"
 	"weir/views/query/querytest"
+	"weir/views/search"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write openapi.json anew")
@@ -44,6 +46,7 @@ type shop struct {
 	orders *orders
 	ready  string
 	status statusOf
+	fraud  *fraud
 	deps   api.Deps
 	http.Handler
 }
@@ -51,6 +54,7 @@ type shop struct {
 func open(t *testing.T) *shop {
 	t.Helper()
 	s := &shop{Table: querytest.New(), orders: &orders{rows: map[string]*table.Order{}, progress: query.Progress{Present: 8, Expected: 8}}}
+	s.fraud = &fraud{index: search.New(1000), cases: map[string]*table.Case{}, entities: map[string]*views.Entity{}, watchers: map[string][]chan struct{}{}}
 	s.Watermark(noon)
 	s.status = func() (api.Status, error) {
 		return api.Status{Groups: []api.GroupStatus{}, Counters: map[string]int64{}}, nil
@@ -62,6 +66,7 @@ func open(t *testing.T) *shop {
 		Ready: func() (bool, string) { return s.ready == "", s.ready }, Status: statusOf(func() (api.Status, error) { return s.status() }),
 		Dashboard: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("page")) }),
 		Now:       func() time.Time { return noon.Add(time.Hour) },
+		Alerts:    s.fraud, Entities: entitiesOf{s.fraud}, Commands: s.fraud,
 	}
 	s.Handler = api.New(s.deps)
 	return s
@@ -193,7 +198,7 @@ func TestStatusTellsGroupsAndTables(t *testing.T) {
 	}
 	var st api.Status
 	s.get(t, "/v1/status", &st)
-	if len(st.Groups) != 1 || st.Late != 3 || len(st.Tables) != 2 || st.Tables[0].Partitions.Present != 8 || st.Version != "test" {
+	if len(st.Groups) != 1 || st.Late != 3 || len(st.Tables) != 4 || st.Tables[0].Partitions.Present != 8 || st.Version != "test" {
 		t.Errorf("%+v", st)
 	}
 	s.status = func() (api.Status, error) { return api.Status{}, errors.New("broker 10.0.0.1:9092 does not answer") }

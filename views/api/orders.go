@@ -8,23 +8,18 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"weir/topology/alert"
 	"weir/topology/event"
 	"weir/topology/table"
 	"weir/views/query"
 )
 
 // Money is an amount in minor units of its currency.
-type Money struct {
-	Amount   string `json:"amount" doc:"minor units; a string, since it may pass 2^53" example:"12345"`
-	Currency string `json:"currency" example:"EUR"`
-	Exponent int    `json:"exponent" doc:"decimal places of the currency" example:"2"`
-}
+type Money = alert.Money
 
 func money(minor int64, currency string) Money {
 	m := Money{Amount: strconv.FormatInt(minor, 10), Currency: currency}
-	if e := query.Exponent(currency); e != nil {
-		m.Exponent = *e
-	}
+	m.Exponent, _ = event.Exponent(currency)
 	return m
 }
 

@@ -14,7 +14,7 @@ import (
 type Status struct {
 	Groups     []GroupStatus    `json:"groups"`
 	Tables     []TableStatus    `json:"tables"`
-	Counters   map[string]int64 `json:"counters" doc:"every exact count that the groups keep with their rows, by name"`
+	Counters   map[string]int64 `json:"counters" doc:"every exact count that the groups keep with their rows, by name, summed over groups"`
 	Orphans    int64            `json:"orphans" doc:"payments and shipments that wait for their order"`
 	Late       int64            `json:"late" doc:"contributions that came after their window was final"`
 	Duplicates int64            `json:"duplicates" doc:"redelivered events, recognised and not counted again"`
@@ -32,6 +32,7 @@ type GroupStatus struct {
 	Instances  int               `json:"instances"`
 	LagRecords int64             `json:"lag_records"`
 	Watermark  *time.Time        `json:"watermark"`
+	Counters   map[string]int64  `json:"counters" doc:"the group's exact counts, by name"`
 	Partitions []PartitionStatus `json:"partitions"`
 }
 
@@ -50,6 +51,7 @@ type PartitionStatus struct {
 type TableStatus struct {
 	Name string `json:"name"`
 	query.Meta
+	Missing bool `json:"missing,omitempty" doc:"the table does not exist: its group has not run here. The server is ready without it"`
 }
 
 type statusOutput struct{ Body Status }
@@ -64,8 +66,12 @@ func (s *server) status(ctx context.Context, _ *struct{}) (*statusOutput, error)
 		}
 	}
 	st.Tables = []TableStatus{
-		{topology.TableMetrics, s.Metrics.Progress().Meta()},
-		{topology.TableOrders, s.Orders.Progress().Meta()},
+		{topology.TableMetrics, s.Metrics.Progress().Meta(), false},
+		{topology.TableOrders, s.Orders.Progress().Meta(), false},
+	}
+	if s.Entities != nil && s.Alerts != nil {
+		st.Tables = append(st.Tables, TableStatus{topology.TableEntities, s.Entities.Progress().Meta(), s.Entities.Missing()},
+			TableStatus{topology.TableAlerts, s.Alerts.Progress().Meta(), s.Alerts.Missing()})
 	}
 	if s.RuleBook != nil {
 		rules := s.RuleBook.Status()
