@@ -10,6 +10,7 @@ import (
 
 	"weir/configs"
 	"weir/dashboard"
+	"weir/topology"
 	"weir/topology/engine"
 	"weir/views"
 	"weir/views/api"
@@ -22,7 +23,7 @@ type Server struct {
 	Handler http.Handler
 	tables  *views.Views
 	hub     *live.Hub
-	admin   *kgo.Client
+	kafka   *kgo.Client
 }
 
 // NewServer wires a view server. Run fills it.
@@ -31,37 +32,56 @@ func NewServer(cfg *configs.Config, deps Deps, version string) (*Server, error) 
 	if err != nil {
 		return nil, err
 	}
-	opts, err := cfg.Kafka.Options()
+	inputs, err := cfg.Inputs()
 	if err != nil {
 		return nil, err
 	}
-	admin, err := kgo.NewClient(opts...)
+	var sources []string
+	for _, in := range inputs {
+		sources = append(sources, in.Topic)
+	}
+	opts, err := cfg.Kafka.With(producing()...)
 	if err != nil {
 		return nil, err
 	}
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, err
+	}
+	adm := kadm.NewClient(cl)
 	catalogue := query.NewCatalogue(set)
 	copies := new(engine.Copies)
-	tables := views.Open(views.Deps{Brokers: cfg.Kafka.Brokers, Names: cfg.Names(), Logger: deps.Logger, Rows: copies, Options: func(table string) []goka.ViewOption {
+	exists := func(ctx context.Context, table string) (bool, error) {
+		found, err := adm.ListTopics(kadm.WithAuthorizedOps(ctx), table) // goes past the client's cache
+		return err == nil && found.Has(table), err
+	}
+	tables := views.Open(views.Deps{Brokers: cfg.Kafka.Brokers, Names: cfg.Names(), Logger: deps.Logger, Rows: copies, Exists: exists, Entity: entityReader(deps.Rules), Options: func(table string) []goka.ViewOption {
 		return engine.ViewOptions(engine.ViewConfig{Kafka: cfg.Kafka, DataDir: cfg.ViewsDir(), Logger: deps.Logger, Registry: deps.Registry, Copies: copies}, table)
 	}})
 	hub := live.New(live.Config{
-		Topics:         live.MetricTopics{Catalogue: catalogue, Source: tables.Metrics},
+		Topics:         live.AlertTopics{Source: tables.Alerts, Others: live.MetricTopics{Catalogue: catalogue, Source: tables.Metrics}},
 		Freshness:      func() live.Freshness { return live.FreshnessOf(tables.Metrics.Progress()) },
 		AllowedOrigins: cfg.Serve.AllowedOrigins, Build: version, Logger: deps.Logger, Registry: deps.Registry,
 	})
 	tables.Metrics.Subscribe(hub)
-	handler := api.New(api.Deps{
+	tables.Alerts.Subscribe(hub.AlertsChanged)
+	served := api.Deps{
 		Catalogue: catalogue, Metrics: tables.Metrics, Orders: tables.Orders, Ready: tables.Ready,
-		Status:   &statusSource{adm: kadm.NewClient(admin), names: cfg.Names(), views: tables},
+		Alerts: tables.Alerts, Entities: tables.Entities, Commands: &commands{cfg.Kafka, cl, cfg.Names().In(topology.Commands)},
+		Status:   &statusSource{adm: adm, names: cfg.Names(), views: tables},
+		Topology: topology.Describe(cfg.Names(), sources...),
 		Gatherer: deps.Registry, Live: hub, Dashboard: dashboard.Handler(), Version: version, Logger: deps.Logger,
-	})
-	return &Server{Handler: handler, tables: tables, hub: hub, admin: admin}, nil
+	}
+	if deps.Book != nil {
+		served.RuleBook = NewRulesAPI(deps.Book)
+	}
+	return &Server{Handler: api.New(served), tables: tables, hub: hub, kafka: cl}, nil
 }
 
 // Run follows the tables and answers requests by listen until ctx ends. It ends in this order: requests, pushes, the tables under
 // them.
 func (s *Server) Run(ctx context.Context, listen func(context.Context) error) error {
-	defer s.admin.Close()
+	defer s.kafka.Close()
 	tables, stopTables := context.WithCancel(context.WithoutCancel(ctx))
 	hub, stopHub := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan error, 2)

@@ -15,6 +15,7 @@ import (
 	"weir/topology/engine"
 	"weir/views"
 	"weir/views/api"
+	"weir/views/query"
 )
 
 // statusSource asks the cluster about the groups and the views about exact counts.
@@ -34,32 +35,53 @@ func (s *statusSource) Status(ctx context.Context) (api.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	st := api.Status{Groups: []api.GroupStatus{}, Counters: map[string]int64{}}
-	lags, err := s.adm.Lag(ctx, s.names.In(topology.GroupOrders), s.names.In(topology.GroupMetrics))
+	groups := s.groups()
+	var names []string
+	for _, g := range groups {
+		names = append(names, s.names.In(g.name))
+	}
+	lags, err := s.adm.Lag(ctx, names...)
 	if err != nil {
 		return st, fmt.Errorf("asking Kafka for the groups' lag: %w", err)
 	}
-	for _, g := range []struct {
-		name string
-		view interface {
-			Counters() map[string]int64
+	for _, g := range groups {
+		group := groupStatus(g.name, lags[s.names.In(g.name)])
+		group.Counters = g.view.Counters()
+		if at := g.view.Progress().Watermark.Time(); at.Unix() > 0 {
+			group.Watermark = &at
 		}
-	}{{topology.GroupOrders, s.views.Orders}, {topology.GroupMetrics, s.views.Metrics}} {
-		st.Groups = append(st.Groups, groupStatus(g.name, lags[s.names.In(g.name)]))
-		for name, n := range g.view.Counters() {
+		for name, n := range group.Counters {
 			st.Counters[name] += n
 		}
+		st.Groups = append(st.Groups, group)
 	}
 	st.Orphans = st.Counters[orders.CounterWaiting]
 	st.Duplicates = st.Counters[orders.CounterDuplicates]
 	st.Dead = st.Counters[orders.CounterDeadLetters]
 	st.Late = st.Counters[metrics.CounterLate]
 	st.Misplaced = st.Counters[engine.CounterMisplaced]
-	for i, at := range []time.Time{s.views.Orders.Progress().Watermark.Time(), s.views.Metrics.Progress().Watermark.Time()} {
-		if at.Unix() > 0 {
-			st.Groups[i].Watermark = &at
-		}
-	}
 	return st, nil
+}
+
+// groupView is a group with the view of its table.
+type groupView struct {
+	name string
+	view interface {
+		Counters() map[string]int64
+		Progress() query.Progress
+	}
+}
+
+// groups are those of this installation: the ones for fraud only where they have tables.
+func (s *statusSource) groups() []groupView {
+	all := []groupView{{topology.GroupOrders, s.views.Orders}, {topology.GroupMetrics, s.views.Metrics}}
+	if !s.views.Entities.Missing() {
+		all = append(all, groupView{topology.GroupEntities, s.views.Entities})
+	}
+	if !s.views.Alerts.Missing() {
+		all = append(all, groupView{topology.GroupAlerts, s.views.Alerts})
+	}
+	return all
 }
 
 func groupStatus(name string, lag kadm.DescribedGroupLag) api.GroupStatus {
