@@ -63,7 +63,7 @@ var keys = []Key{
 	{Path: "topics.retention", Help: "how long Kafka keeps the streams that weir creates"},
 	{Path: "topics.ensure", Flag: "ensure", On: []string{"topics"}, Help: "create what is missing, check the rest"},
 
-	{Path: "groups", Flag: "groups", On: []string{"process"}, Help: "groups to run here", OneOf: []string{"orders", "metrics"}},
+	{Path: "groups", Flag: "groups", On: []string{"process"}, Help: "groups to run here", OneOf: []string{"orders", "metrics", "entities", "alerts"}},
 	{Path: "instance", Flag: "instance", On: onGroups, Help: "name of this process among its peers; keep it over restarts (default: the host's name)"},
 	{Path: "data_dir", Flag: "data", On: []string{"up", "process", "serve", "bench"}, Help: "folder for local state"},
 	{Path: "guarantee", Flag: "guarantee", On: onGroups, Help: "what a crash may cost", OneOf: []string{"exactly_once", "at_least_once"}},
@@ -80,7 +80,7 @@ var keys = []Key{
 	{Path: "watermark.idle", Help: "silence after which a partition no longer holds event time back"},
 	{Path: "orders.retention", Help: "event time after its last event that an order's row is kept"},
 	{Path: "metrics.file", Flag: "metrics", On: []string{"up", "process", "serve"}, Help: "file that declares the metrics (default: the built-in ones)"},
-	{Path: "rules.file", Flag: "rules", On: []string{"up", "process", "serve", "rules"}, Help: "file of the fraud rules in force until someone changes them (default: the built-in ones); off: no fraud rules"},
+	{Path: "rules.file", Flag: "rules", On: []string{"up", "process", "serve", "rules", "bench"}, Help: "file of the fraud rules in force until someone changes them (default: the built-in ones); off: no fraud rules"},
 
 	{Path: "webhooks", Help: "receivers of alerts: [{name, url or url_file, format, events, min_severity, rules, secret_file or secret, timeout, max_attempts}]"},
 

@@ -11,7 +11,7 @@ import (
 func (a *app) deps() pipeline.Deps {
 	deps := pipeline.Deps{Logger: a.log, Registry: a.registry}
 	if a.rules != nil {
-		deps.Rules = a.rules.Current()
+		deps.Rules, deps.Book = a.rules.Current(), a.rules
 	}
 	return deps
 }

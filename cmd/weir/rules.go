@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"weir/cmd/weir/internal/pipeline"
+	"weir/configs"
 	"weir/processors/rule"
 	"weir/topology/rulebook"
 )
@@ -75,6 +76,9 @@ func refused(err error) error {
 
 // openRules reads the configured file of rules and knocks on the cluster.
 func (a *app) openRules(ctx context.Context) (*pipeline.RuleBook, error) {
+	if a.Rules.File == configs.RulesOff {
+		return nil, fmt.Errorf("%s: rules.file is %s, so no fraud is looked for here; leave it out to have rules", a.Origin("rules.file"), configs.RulesOff)
+	}
 	book, err := pipeline.OpenRules(&a.Config)
 	var problems rule.Problems
 	if errors.As(err, &problems) {

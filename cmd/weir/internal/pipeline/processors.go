@@ -26,6 +26,7 @@ type Deps struct {
 	Logger   *slog.Logger
 	Registry *prometheus.Registry
 	Rules    *rule.Current // in force; nil: no fraud rules, and none of the groups that only they need
+	Book     *RuleFollower // where the rules come from, for the API; nil: it tells of none
 }
 
 // Processors builds the groups that the configuration asks for. Topics must exist.

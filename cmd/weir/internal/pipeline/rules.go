@@ -18,16 +18,7 @@ import (
 // rulesWithin bounds how long a process waits at its start for the rules that are in force.
 const rulesWithin = 30 * time.Second
 
-// Rules returns the rules in force. run keeps them so until its context ends: a change is there within two seconds of its commit.
-func Rules(ctx context.Context, cfg *configs.Config, deps Deps) (current *rule.Current, run func(context.Context) error, err error) {
-	f, err := FollowRules(ctx, cfg, deps)
-	if err != nil {
-		return nil, nil, err
-	}
-	return f.Current(), f.Run, nil
-}
-
-// RuleFollower holds the newest rules of the book.
+// RuleFollower holds the newest rules of the book. Run keeps them so: a change is there within two seconds of its commit.
 type RuleFollower struct {
 	*RuleBook
 	log     *slog.Logger
