@@ -8,6 +8,9 @@ import (
 // RulesDefault is the embedded file of fraud rules: what weir looks for unless told otherwise.
 const RulesDefault = "rules.yaml"
 
+// RulesReference are the rules of the reference workload, for comparing.
+const RulesReference = "rules-w.yaml"
+
 // RulesOff as rules.file means that weir looks for no fraud at all.
 const RulesOff = "off"
 
@@ -18,6 +21,10 @@ func (c *Config) RulesFile() (name string, data []byte, err error) {
 			return "", nil, fmt.Errorf("built-in rules: %w", err)
 		}
 		return "built-in " + RulesDefault, data, nil
+	}
+	if c.Rules.File == RulesReference {
+		data, err = embedded.ReadFile(RulesReference)
+		return "built-in " + RulesReference, data, err
 	}
 	if data, err = os.ReadFile(c.Rules.File); err != nil {
 		return "", nil, fmt.Errorf("rules.file cannot be read: %w; leave it out to have the built-in rules", err)

@@ -72,7 +72,7 @@ func runBench(ctx context.Context, a *app, workload string) (err error) {
 	}
 	o := bench.Options{
 		Kafka: kafka, Binary: binary, Partitions: int32(a.Topics.Partitions), Orders: a.Bench.Orders, Metrics: workload,
-		Rate: a.Bench.Rate, Warm: a.Bench.Warm, Measure: a.Bench.Measure,
+		Fraud: a.Rules.File != configs.RulesOff, Rate: a.Bench.Rate, Warm: a.Bench.Warm, Measure: a.Bench.Measure,
 		Process: children("process"), Serve: children("serve"), Progress: newBenchProgress(a.err),
 	}
 	for i := range a.Bench.Runs {
@@ -124,10 +124,14 @@ func (a *app) benchChildren(dir, workload string) (func(role string) func(prefix
 	if err := os.WriteFile(metrics, data, 0o600); err != nil {
 		return nil, err
 	}
+	rules := a.Rules.File
+	if rules == "" && workload == "w" {
+		rules = configs.RulesReference
+	}
 	return func(role string) func(prefix, listen string) []string {
 		return func(prefix, listen string) []string {
 			args := []string{role, "--config", file, "--metrics", metrics, "--prefix", prefix,
-				"--data", filepath.Join(dir, prefix+role), "--listen", listen, "--log-level", "warn"}
+				"--rules", rules, "--data", filepath.Join(dir, prefix+role), "--listen", listen, "--log-level", "warn"}
 			if role == "process" {
 				args = append(args, "--instance", "bench")
 			}

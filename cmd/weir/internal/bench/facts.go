@@ -24,6 +24,11 @@ const (
 	wOrders  = 500_000
 	wAggRows = 2505
 	wAggHash = "0a5ecdacbe45b08c"
+
+	// and of the lines KIND,ORDER_ID of the alerts
+	wAlertCount = 780
+	wAlertSum   = 10
+	wAlertHash  = "0a4bc4622e047513"
 )
 
 // readFacts counts the rows that the run has made, and for W compares its aggregates with the known ones.
@@ -53,6 +58,41 @@ func (t *Throughput) readFacts(ctx context.Context, o Options, prefix string) er
 	t.Facts = fmt.Sprintf("FACTS agg_rows=%d agg_sha=%s", len(lines), hash)
 	if o.Orders == wOrders && (len(lines) != wAggRows || hash != wAggHash) {
 		return fmt.Errorf("the run is wrong: %s, want agg_rows=%d agg_sha=%s", t.Facts, wAggRows, wAggHash)
+	}
+	if !o.Fraud {
+		return nil
+	}
+	return t.readAlerts(ctx, o, names)
+}
+
+// readAlerts compares the alerts with the known ones.
+func (t *Throughput) readAlerts(ctx context.Context, o Options, names topology.Names) error {
+	cases, err := readTable(ctx, o.Kafka, names.In(topology.TableAlerts))
+	if err != nil {
+		return err
+	}
+	kinds := map[string]string{"velocity_count": "VELOCITY_COUNT", "velocity_sum": "VELOCITY_SUM", "payment_mismatch": "PAYMENT_MISMATCH"}
+	count := map[string]int{}
+	var lines []string
+	for key, row := range cases {
+		var c table.Case
+		if err := c.UnmarshalVT(row); err != nil {
+			return fmt.Errorf("case %q: %w", key, err)
+		}
+		for _, a := range c.Alerts {
+			if a.Hits > 0 {
+				count[a.Rule]++
+				lines = append(lines, kinds[a.Rule]+","+strings.TrimPrefix(a.Entity, "order:")+"\n")
+			}
+		}
+	}
+	slices.Sort(lines)
+	sum := sha256.Sum256([]byte(strings.Join(lines, "")))
+	hash := hex.EncodeToString(sum[:8])
+	facts := fmt.Sprintf("alerts velocity_count=%d velocity_sum=%d payment_mismatch=%d alerts_sha=%s", count["velocity_count"], count["velocity_sum"], count["payment_mismatch"], hash)
+	t.Facts += " " + facts
+	if o.Orders == wOrders && (count["velocity_count"] != wAlertCount || count["velocity_sum"] != wAlertSum || hash != wAlertHash) {
+		return fmt.Errorf("the run is wrong: %s, want velocity_count=%d velocity_sum=%d alerts_sha=%s", facts, wAlertCount, wAlertSum, wAlertHash)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ type Options struct {
 	Kafka      []kgo.Opt
 	Partitions int32
 	Orders     int    // three events each
+	Fraud      bool   // groups entities and alerts run too
 	Metrics    string // what the run computes, for the report: w, default, …
 	Rate       int    // events/s of the paced part; 0: leave it out
 	Warm       time.Duration
@@ -99,7 +100,7 @@ func (t *Throughput) follow(ctx context.Context, adm *kadm.Client, c *child, pre
 			return err
 		}
 		orders, ordersLag, err1 := Progress(ctx, adm, prefix+"weir-orders")
-		_, metricsLag, err2 := Progress(ctx, adm, prefix+"weir-metrics")
+		behind, err2 := lagOf(ctx, adm, prefix, o.Fraud)
 		if err1 == nil && err2 == nil {
 			if orders > 0 && first.IsZero() {
 				first = time.Now()
@@ -108,7 +109,7 @@ func (t *Throughput) follow(ctx context.Context, adm *kadm.Client, c *child, pre
 				warmFrom, warmDone = c.cpu(), orders
 			}
 			o.Progress("processing", int(orders), t.Events)
-			if orders >= int64(t.Events) && ordersLag == 0 && metricsLag == 0 {
+			if orders >= int64(t.Events) && ordersLag == 0 && behind == 0 {
 				if quiet++; quiet == 1 {
 					t.Wall, t.WarmCPU, t.WarmEvents = time.Since(first), c.cpu()-warmFrom, int64(t.Events)-warmDone
 				}
@@ -125,6 +126,22 @@ func (t *Throughput) follow(ctx context.Context, adm *kadm.Client, c *child, pre
 		case <-time.After(sampleEvery):
 		}
 	}
+}
+
+// lagOf is how much the groups after the first have left to read.
+func lagOf(ctx context.Context, adm *kadm.Client, prefix string, fraud bool) (left int64, err error) {
+	groups := []string{"weir-metrics"}
+	if fraud {
+		groups = append(groups, "weir-entities", "weir-alerts")
+	}
+	for _, g := range groups {
+		_, n, err := Progress(ctx, adm, prefix+g)
+		if err != nil {
+			return 0, err
+		}
+		left += n
+	}
+	return left, nil
 }
 
 // Progress is how many input records a group has committed and how many are left.
@@ -171,5 +188,5 @@ func removeTopics(adm *kadm.Client, prefix string) {
 	if len(ours) > 0 {
 		_, _ = adm.DeleteTopics(ctx, ours...) // a leftover costs the cluster disk, not the figures
 	}
-	_, _ = adm.DeleteGroups(ctx, prefix+"weir-orders", prefix+"weir-metrics")
+	_, _ = adm.DeleteGroups(ctx, prefix+"weir-orders", prefix+"weir-metrics", prefix+"weir-entities", prefix+"weir-alerts")
 }
