@@ -34,7 +34,8 @@ func (s *scratch) foldSize() (n int) {
 }
 
 // compact makes the row as small as it may be: values past their horizon, gates past the grace and values of unknown series go; of a
-// series over its cap the oldest entries fold; and so does the oldest part of a row that is too large for a record.
+// series over its cap the oldest entries fold, but none that the watermark has not passed: what comes in its time is always read
+// exactly, also when partitions are hours apart in a backlog; and so does the oldest part of a row that is too large for a record.
 func (s *scratch) compact(watermark int64, counts *Counts) error {
 	s.countEntries()
 	kept := s.refs[:0]
@@ -103,7 +104,7 @@ func (s *scratch) trim(r *ref, watermark int64, counts *Counts) (keep bool, err 
 		x := &h.series[at]
 		switch f := s.foldOf(x.id); {
 		case watermark > 0 && x.horizon > 0 && r.at <= watermark-h.grace-x.horizon:
-		case s.excess[at] > 0 || f != nil && f.covers(r.at, r.hash):
+		case s.excess[at] > 0 && (x.method != rule.Exact || r.at <= watermark) || f != nil && f.covers(r.at, r.hash):
 			if err := s.fold(x, r, bits, b); err != nil {
 				return false, err
 			}
