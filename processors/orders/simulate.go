@@ -3,6 +3,8 @@ package orders
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"weir/processors/rule"
 	"weir/topology"
@@ -12,14 +14,11 @@ import (
 	"weir/topology/table"
 )
 
-// Simulate returns group orders for the simulator: the same Step, parsers and accumulator as on Kafka. rules may be nil.
+// Simulate returns group orders for the simulator: the same Step, parsers and accumulator as on Kafka. parsers names the
+// inputs; rules may be nil.
 func Simulate(settings Settings, set *metric.Set, rules *rule.Current, parsers map[string]*event.Parser) sim.Group {
 	g := sim.Group{Name: topology.GroupOrders, MarkTopics: []string{topology.Deltas, topology.Observations, topology.Findings}}
-	for _, topic := range []string{topology.Orders, topology.Payments, topology.Shipments} {
-		if parsers[topic] != nil {
-			g.Inputs = append(g.Inputs, topic)
-		}
-	}
+	g.Inputs = slices.Sorted(maps.Keys(parsers))
 	g.Sources = g.Inputs
 	g.New = func() sim.Processor {
 		s := &simulated{settings: settings, current: rules, parsers: parsers, acc: set.NewAccumulator()}
@@ -131,11 +130,8 @@ func (s *simulated) Rollback() {
 }
 
 func (s *simulated) Deadline(_ string, row []byte) (event.UnixMilli, bool) {
-	var o table.Order
-	if o.UnmarshalVT(row) != nil {
-		return 0, false
-	}
-	at := Deadline(&s.settings, &o)
+	lastAtMs, nextDueMs := times(row)
+	at := deadline(&s.settings, lastAtMs, nextDueMs)
 	return at, at > 0
 }
 

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -21,6 +22,8 @@ type Record struct {
 	Value     []byte
 	Headers   map[string][]byte
 	Timestamp event.UnixMilli
+
+	seq int64 // counts the records of all topics, in a stream
 }
 
 // Group is one group of processors.
@@ -69,6 +72,35 @@ type Config struct {
 	AbortChance     float64 // of a commit being refused
 	CrashChance     float64 // of an instance dying at a barrier
 	RebalanceChance float64 // of partitions moving after a commit
+
+	// Stream plays a long history at once: nothing is left to chance. A Settle takes all records in the order in which they came, and
+	// commits once for each group; the clock follows the records' timestamps. What was read, and what nobody reads, is dropped.
+	Stream bool
+	// Rows makes the store of a group's committed rows. Nil: they are in memory.
+	Rows func(group string, partition int32) Rows
+}
+
+// Rows keeps the committed rows of one partition.
+type Rows interface {
+	// Get returns a row, nil if there is none. Whoever holds it does not change it.
+	Get(key string) []byte
+	// Set writes a row and keeps it; nil deletes it.
+	Set(key string, row []byte)
+	// All calls yield for each row, in no particular order, until it returns false. Nothing is set meanwhile.
+	All(yield func(key string, row []byte) bool)
+}
+
+// memory is the plain Rows.
+type memory map[string][]byte
+
+func (m memory) Get(key string) []byte                       { return m[key] }
+func (m memory) All(yield func(key string, row []byte) bool) { maps.All(m)(yield) }
+func (m memory) Set(key string, row []byte) {
+	if row == nil {
+		delete(m, key)
+		return
+	}
+	m[key] = row
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -87,6 +119,12 @@ func (c Config) withDefaults() (Config, error) {
 		if chance < 0 || chance > 0.9 {
 			return c, fmt.Errorf("sim: a chance of %v leaves no way forward; use 0 to 0.9", chance)
 		}
+		if c.Stream && (chance > 0 || c.Instances > 1) {
+			return c, errors.New("sim: in a stream nothing fails, and each group has one instance")
+		}
+	}
+	if c.Rows == nil {
+		c.Rows = func(string, int32) Rows { return memory{} }
 	}
 	return c, nil
 }
@@ -99,10 +137,20 @@ type Cluster struct {
 	cfg    Config
 	rng    *rand.Rand
 	now    time.Time
-	topics map[string][][]Record
+	topics map[string][]topicLog // by partition
 	groups []*group
+	reads  map[string]bool // topics that some group reads
+	seq    int64
 	stats  Stats
 }
+
+// topicLog is one partition of a topic.
+type topicLog struct {
+	dropped int // before records
+	records []Record
+}
+
+func (l *topicLog) end() int { return l.dropped + len(l.records) }
 
 // Stats counts what the scheduler did.
 type Stats struct{ Records, Commits, Aborts, Crashes, Rebalances, Timers, Marks, Tombstones int64 }
@@ -119,7 +167,7 @@ func New(cfg Config, groups ...Group) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x77656972)), now: cfg.Start, topics: map[string][][]Record{}}
+	c := &Cluster{cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x77656972)), now: cfg.Start, topics: map[string][]topicLog{}, reads: map[string]bool{}}
 	for _, g := range groups {
 		gr := &group{Group: g}
 		for n := range cfg.Partitions {
@@ -130,6 +178,9 @@ func New(cfg Config, groups ...Group) (*Cluster, error) {
 		}
 		c.assign(gr)
 		c.groups = append(c.groups, gr)
+		for _, topic := range g.Inputs {
+			c.reads[topic] = true
+		}
 	}
 	return c, nil
 }
@@ -162,28 +213,77 @@ func (c *Cluster) Produce(r Record) {
 	c.append(r)
 }
 
+// Replay appends a record that stands in a log elsewhere: processors see the Partition and Offset that it has there.
+func (c *Cluster) Replay(r Record) {
+	c.add(client.Partition([]byte(r.Key), c.cfg.Partitions), r)
+}
+
 func (c *Cluster) append(r Record) {
-	logs := c.topics[r.Topic]
-	if logs == nil {
-		logs = make([][]Record, c.cfg.Partitions)
-		c.topics[r.Topic] = logs
-	}
-	r.Offset = int64(len(logs[r.Partition]))
+	r.Offset = int64(c.log(r.Topic, r.Partition).end())
+	c.add(r.Partition, r)
+}
+
+func (c *Cluster) add(partition int32, r Record) {
 	if r.Timestamp == 0 {
 		r.Timestamp = event.UnixMilli(c.now.UnixMilli())
 	}
-	logs[r.Partition] = append(logs[r.Partition], r)
+	if c.cfg.Stream {
+		if !c.reads[r.Topic] {
+			return
+		}
+		c.seq++
+		r.seq = c.seq
+		if at := r.Timestamp.Time(); at.After(c.now) {
+			c.now = at
+		}
+	}
+	log := c.log(r.Topic, partition)
+	log.records = append(log.records, r)
+}
+
+func (c *Cluster) log(topic string, partition int32) *topicLog {
+	logs := c.topics[topic]
+	if logs == nil {
+		logs = make([]topicLog, c.cfg.Partitions)
+		c.topics[topic] = logs
+	}
+	return &logs[partition]
 }
 
 // Records returns the committed records of a topic, partition by partition.
-func (c *Cluster) Records(topic string) []Record { return slices.Concat(c.topics[topic]...) }
+func (c *Cluster) Records(topic string) (all []Record) {
+	for i := range c.topics[topic] {
+		all = append(all, c.topics[topic][i].records...)
+	}
+	return all
+}
+
+// Each calls yield for the committed rows of a group's table, in no particular order, until it returns false.
+func (c *Cluster) Each(name string, yield func(key string, row []byte) bool) {
+	more := true
+	for _, p := range c.group(name).partitions {
+		p.rows.All(func(key string, row []byte) bool {
+			more = yield(key, row)
+			return more
+		})
+		if !more {
+			return
+		}
+	}
+}
+
+// Row returns a committed row of a group's table, nil if there is none.
+func (c *Cluster) Row(name, key string) []byte {
+	return c.group(name).partitions[client.Partition([]byte(key), c.cfg.Partitions)].rows.Get(key)
+}
 
 // Rows returns the committed rows of a group's table in the order of their keys.
 func (c *Cluster) Rows(name string) iter.Seq2[string, []byte] {
 	all := map[string][]byte{}
-	for _, p := range c.group(name).partitions {
-		maps.Copy(all, p.rows)
-	}
+	c.Each(name, func(key string, row []byte) bool {
+		all[key] = row
+		return true
+	})
 	return func(yield func(string, []byte) bool) {
 		for _, key := range slices.Sorted(maps.Keys(all)) {
 			if !yield(key, all[key]) {
@@ -226,6 +326,9 @@ func (c *Cluster) group(name string) *group {
 
 // Settle runs until every record has been processed and committed and every watermark has been passed on.
 func (c *Cluster) Settle() error {
+	if c.cfg.Stream {
+		return c.stream()
+	}
 	for {
 		busy := c.busy()
 		if len(busy) == 0 {

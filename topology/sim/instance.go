@@ -63,10 +63,10 @@ func (in *instance) step() error {
 }
 
 func (in *instance) process(p *Partition, topic string, n int) error {
-	log := in.c.topics[topic][p.num]
+	log := in.c.log(topic, p.num)
 	from := p.position[topic]
-	for i := from; i < min(from+n, len(log)); i++ {
-		r := log[i]
+	for i := from; i < min(from+n, log.end()); i++ {
+		r := log.records[i-log.dropped]
 		p.position[topic] = i + 1
 		if in.pending == 0 {
 			in.begin()

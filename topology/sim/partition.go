@@ -19,7 +19,7 @@ type Partition struct {
 	num int32
 	in  *instance // its owner
 
-	rows  map[string][]byte // committed
+	rows  Rows              // committed
 	dirty map[string][]byte // of the open transaction; nil = deleted
 
 	state         // as of now
@@ -55,7 +55,7 @@ type source struct {
 }
 
 func newPartition(c *Cluster, g *group, num int32) *Partition {
-	p := &Partition{c: c, g: g, num: num, rows: map[string][]byte{}, dirty: map[string][]byte{}}
+	p := &Partition{c: c, g: g, num: num, rows: c.cfg.Rows(g.Name, num), dirty: map[string][]byte{}}
 	p.state = state{position: map[string]int{}, counters: map[string]int64{}}
 	for _, topic := range g.Sources {
 		p.sources = append(p.sources, source{topic: topic, seenAt: c.now})
@@ -81,7 +81,7 @@ func (p *Partition) Get(key string) []byte {
 	if row, ok := p.dirty[key]; ok {
 		return row
 	}
-	return p.rows[key]
+	return p.rows.Get(key)
 }
 
 // Set writes a row; the cluster keeps value. Nil deletes it.
@@ -176,7 +176,7 @@ func (p *Partition) advance(now time.Time) {
 
 func (p *Partition) end(topic string) int {
 	if logs := p.c.topics[topic]; logs != nil {
-		return len(logs[p.num])
+		return logs[p.num].end()
 	}
 	return 0
 }
@@ -203,18 +203,29 @@ func (p *Partition) markDue(now time.Time) bool {
 }
 
 func (p *Partition) commit() {
+	fired := make(map[string]bool, len(p.fired))
+	for _, d := range p.fired {
+		fired[d.key] = true
+	}
 	for key, row := range p.dirty {
+		before := p.rows.Get(key)
+		p.rows.Set(key, row)
 		if row == nil {
-			if _, existed := p.rows[key]; existed {
+			if before != nil {
 				p.c.stats.Tombstones++
 			}
-			delete(p.rows, key)
 			continue
 		}
-		p.rows[key] = row
-		if at, ok := p.in.proc.Deadline(key, row); ok {
-			heap.Push(&p.timers, deadline{at, key})
+		at, ok := p.in.proc.Deadline(key, row)
+		if !ok {
+			continue
 		}
+		if before != nil { // most rows change without moving their deadline
+			if was, ok := p.in.proc.Deadline(key, before); ok && was == at && !fired[key] {
+				continue
+			}
+		}
+		heap.Push(&p.timers, deadline{at, key})
 	}
 	clear(p.dirty)
 	p.fired = p.fired[:0]
