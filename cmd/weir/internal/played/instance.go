@@ -65,7 +65,7 @@ func (in *instance) stop() error {
 }
 
 func (w *Weir) runtimes(in *instance) ([]*engine.Runtime, error) {
-	deps := pipeline.Deps{Logger: w.place.Logger.With("instance", in.name), Registry: in.registry}
+	deps := pipeline.Deps{Logger: w.place.Logger.With("instance", in.name), Registry: in.registry, Rules: w.rules}
 	if !w.own {
 		return pipeline.Processors(&in.config, deps)
 	}
@@ -86,7 +86,7 @@ func (w *Weir) ownOrders(in *instance, deps pipeline.Deps) (*engine.Runtime, err
 	if err != nil {
 		return nil, err
 	}
-	g := &orders.Group{Names: c.Names(), Metrics: w.set, Settings: w.settings, Logger: deps.Logger}
+	g := &orders.Group{Names: c.Names(), Metrics: w.set, Settings: w.settings, Rules: w.rules, Logger: deps.Logger}
 	for _, input := range inputs {
 		g.Sources = append(g.Sources, orders.Source{Topic: input.Topic, Parser: input.Parser})
 	}

@@ -21,6 +21,7 @@ import (
 	"weir/cmd/weir/internal/simulated"
 	"weir/configs"
 	"weir/processors/orders"
+	"weir/processors/rule"
 	"weir/topology"
 	"weir/topology/client"
 	"weir/topology/event"
@@ -46,6 +47,7 @@ type Weir struct {
 	settings orders.Settings
 	own      bool // settings holds what the configuration has no key for
 	set      *metric.Set
+	rules    *rule.Current
 	schedule scenario.Schedule
 	rng      *rand.Rand
 	stats    Stats
@@ -84,12 +86,16 @@ func New(place Place, setup scenario.Setup) (*Weir, error) {
 
 // configure turns a scenario's settings into a configuration, as the command line would.
 func (w *Weir) configure(setup scenario.Setup) (err error) {
+	if w.rules, err = simulated.Rules(setup); err != nil {
+		return err
+	}
 	if w.settings, _, err = simulated.Settings(setup); err != nil { // refuses what no scenario may say
 		return err
 	}
 	standard := orders.DefaultSettings()
 	w.own = w.settings.MaxEntries != standard.MaxEntries || w.settings.MaxWaiting != standard.MaxWaiting
 	flags := map[string]string{
+		"groups":            "orders,metrics",
 		"kafka.brokers":     strings.Join(w.place.Brokers, ","),
 		"topics.prefix":     w.place.Prefix,
 		"topics.orders":     w.place.Prefix + topology.Orders,

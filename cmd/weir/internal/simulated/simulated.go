@@ -10,6 +10,7 @@ import (
 	"weir/configs"
 	"weir/processors/metrics"
 	"weir/processors/orders"
+	"weir/processors/rule"
 	"weir/topology"
 	"weir/topology/event"
 	"weir/topology/metric"
@@ -39,6 +40,10 @@ func New(setup scenario.Setup) (*Weir, error) {
 	if err != nil {
 		return nil, err
 	}
+	rules, err := Rules(setup)
+	if err != nil {
+		return nil, err
+	}
 	parsers := map[string]*event.Parser{}
 	for _, topic := range []string{topology.Orders, topology.Payments, topology.Shipments} {
 		parsers[topic] = event.Canonical()
@@ -47,7 +52,7 @@ func New(setup scenario.Setup) (*Weir, error) {
 	cluster, err := sim.New(
 		sim.Config{Seed: s.Seed, Partitions: s.Partitions, Instances: s.Instances, Start: clockStart, Disorder: disorder,
 			CrashChance: s.Crash, AbortChance: s.Abort, RebalanceChance: s.Rebalance},
-		orders.Simulate(settings, set, nil, parsers), metrics.Simulate(set, s.Partitions))
+		orders.Simulate(settings, set, rules, parsers), metrics.Simulate(set, s.Partitions))
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +69,18 @@ func Metrics(setup scenario.Setup) (*metric.Set, error) {
 		return nil, err
 	}
 	return metric.Load(configs.MetricsDefault, data)
+}
+
+// Rules are those that a scenario brings; nil without any.
+func Rules(setup scenario.Setup) (*rule.Current, error) {
+	if setup.RulesYAML == "" {
+		return nil, nil
+	}
+	set, err := rule.Load("the scenario's rules", []byte(setup.RulesYAML))
+	if err != nil {
+		return nil, err
+	}
+	return rule.NewCurrent(set), nil
 }
 
 // Settings are the shipped settings with what a scenario's config command changes.
