@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -322,11 +324,8 @@ func (c *changedCases) waiting() bool {
 
 func (c *changedCases) take() (keys []string, all bool) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	keys, all = make([]string, 0, len(c.keys)), c.all
-	for key := range c.keys {
-		keys = append(keys, key)
-	}
+	noted, all := c.keys, c.all
 	c.keys, c.all = nil, false
-	return keys, all
+	c.mu.Unlock()
+	return slices.Collect(maps.Keys(noted)), all
 }

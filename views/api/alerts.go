@@ -74,7 +74,7 @@ type alertsInput struct {
 	StartedTo   string   `query:"started_to" doc:"exclusive"`
 	LastFrom    string   `query:"last_from" doc:"last hit; inclusive"`
 	LastTo      string   `query:"last_to" doc:"exclusive"`
-	Sort        string   `query:"sort" doc:"priority (default): score of the case × amount at risk in units of its currency; newest: first hit; recent: last hit; risk. Greatest first"`
+	Sort        string   `query:"sort" doc:"priority (default): score of the case × amount at risk; newest: first hit; recent: last hit; risk: amount at risk, in minor units of whichever currency. Greatest first"`
 	Limit       string   `query:"limit" doc:"1 to 500, default 100"`
 	Cursor      string   `query:"cursor" doc:"next of the page before"`
 }

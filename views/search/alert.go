@@ -1,7 +1,6 @@
 package search
 
 import (
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,7 +46,7 @@ func Of(entity string, c *table.Case, now time.Time) []Alert {
 	out := make([]Alert, 0, len(c.Alerts))
 	folded, caseScore := strings.ToLower(entity), alert.CaseScore(c)
 	for _, a := range c.Alerts {
-		risk := major(a.RiskMinor, a.Currency)
+		risk := weight(a.RiskMinor)
 		out = append(out, Alert{
 			ID: a.Id, Entity: entity, folded: folded, formerly: a.Formerly,
 			Rule: unique.Make(a.Rule), Title: unique.Make(a.Title), Typology: unique.Make(a.Typology), Reason: unique.Make(a.Reason),
@@ -124,15 +123,9 @@ func ordersOf(a *table.Alert) []uint64 {
 	return slices.Clip(out)
 }
 
-// major is an amount in units of the currency, so that amounts in yen and in dollars are of one order; rates of exchange are not
-// applied. It ranks only.
-func major(minor int64, currency string) float64 {
-	digits, ok := event.Exponent(currency)
-	if !ok {
-		digits = 2
-	}
-	return float64(minor) / math.Pow10(digits)
-}
+// weight makes an amount comparable with others, roughly: a currency without decimals mostly has a unit that is worth as little as
+// another's hundredth part, and one with three decimals a large one. Rates of exchange are not known here.
+func weight(minor int64) float64 { return float64(minor) / 100 }
 
 // same tells whether a search could not tell a from b.
 func (a *Alert) same(b *Alert) bool {

@@ -29,10 +29,10 @@ type Sort string
 
 // The orders, each greatest first; what is equal comes in the order of ids.
 const (
-	ByPriority Sort = "priority" // score of the case × amount at risk in units of its currency (at least 1)
+	ByPriority Sort = "priority" // score of the case × amount at risk in hundreds of minor units (at least 1)
 	ByNewest   Sort = "newest"   // first hit
 	ByRecent   Sort = "recent"   // last hit
-	ByRisk     Sort = "risk"     // amount at risk
+	ByRisk     Sort = "risk"     // amount at risk, in minor units of whichever currency
 )
 
 // The values that filters know.

@@ -28,10 +28,7 @@ type found struct {
 }
 
 func (f found) rank(sort Sort) float64 {
-	risk := float64(f.RiskMinor)
-	if f.Currency != "JPY" {
-		risk /= 100
-	}
+	risk := float64(f.RiskMinor) / 100
 	switch sort {
 	case ByNewest:
 		return float64(f.StartedMs)
