@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -201,4 +202,41 @@ func TestRulesWithoutTheirTopic(t *testing.T) {
 	d.rules(1, "topics --ensure", "apply", d.file("shop.yaml", shopRules), "--prefix", "other-")
 	d.kafka = vacant(t)
 	d.rules(1, "refused.*start Kafka", "list")
+}
+
+// Whoever changes rules, from the command line or by the API, changes them where weir runs.
+func TestAChangeOfRulesReachesARunningWeir(t *testing.T) {
+	d := newDesk(t)
+	up := startUp(t, "rules:\n  file: "+filepath.Join(d.dir, "none.yaml")+"\n")
+	d.kafka = up.kafka
+	inForce := func(revision int64) {
+		t.Helper()
+		up.eventually("the rules are not in force", func() string {
+			var st api.Status
+			if status, body := up.get("/v1/status", &st); status != http.StatusOK || st.Rules == nil || st.Rules.Revision != revision || st.Rules.Problem != "" {
+				return body
+			}
+			return ""
+		})
+	}
+	inForce(0)
+	d.rules(0, `revision 1`, "apply", d.file("shop.yaml", shopRules))
+	inForce(1)
+	req, err := http.NewRequest(http.MethodPut, up.api+"/v1/rules/fast_card?author=ben", strings.NewReader("title: A card pays often\nreason: Often\nentity: card\non: payment.captured\nwhen: card_payments[1h] > 9\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/yaml")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("ETag") != `"2"` {
+		t.Errorf("%s %v", resp.Status, resp.Header)
+	}
+	inForce(2)
+	if r := d.list()["fast_card"]; r.Version != 2 || r.Author != "ben" || r.State != "shadow" {
+		t.Errorf("%+v", r)
+	}
 }

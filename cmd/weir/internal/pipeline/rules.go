@@ -53,6 +53,9 @@ func FollowRules(ctx context.Context, cfg *configs.Config, deps Deps) (*RuleFoll
 		return nil, fmt.Errorf("the rules in force cannot be read from topic %s: %w", book.store.Topic, err)
 	}
 	f.take(newest)
+	if newest.Revision == 0 {
+		f.log.Info("rules in force", "revision", 0, "rules", len(book.file.Rules), "from", book.fileName)
+	}
 	return f, nil
 }
 
