@@ -53,12 +53,14 @@ const ReasonWebhook event.Reason = "webhook"
 
 // Times of the edge to Kafka.
 const (
-	commitEvery = 500 * time.Millisecond
-	lagEvery    = 10 * time.Second
-	askWithin   = 10 * time.Second
-	settleMost  = 3 * time.Second // for requests under way when partitions go
-	stopMost    = 5 * time.Second // and when the process stops
-	buryAgain   = 5 * time.Second
+	sessionTimeout = 10 * time.Second // after which another instance takes over from one that died
+	heartbeat      = time.Second
+	commitEvery    = 500 * time.Millisecond
+	lagEvery       = 10 * time.Second
+	askWithin      = 10 * time.Second
+	settleMost     = 3 * time.Second // for requests under way when partitions go
+	stopMost       = 5 * time.Second // and when the process stops
+	buryAgain      = 5 * time.Second
 )
 
 // Limits of what is read ahead for one receiver, and of a dead letter.
@@ -121,7 +123,7 @@ type consumer struct {
 func (c *consumer) run(ctx context.Context) error {
 	opts, err := c.cfg.Kafka.With(
 		kgo.ConsumerGroup(c.group), kgo.ConsumeTopics(c.topic), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
+		kgo.SessionTimeout(sessionTimeout), kgo.HeartbeatInterval(heartbeat), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtEnd()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(fetchPartitionBytes), kgo.MaxConcurrentFetches(1),
 		kgo.AdjustFetchOffsetsFn(c.begin), kgo.OnPartitionsRevoked(c.revoked), kgo.OnPartitionsLost(c.lost),

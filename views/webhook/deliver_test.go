@@ -92,6 +92,7 @@ func TestAnEventIsTriedAgainWithGrowingPauses(t *testing.T) {
 		defer d.stop()
 		d.tell(t, recordOf(t, 0, "card:a"))
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		want := []time.Duration{0, 250 * time.Millisecond, 750 * time.Millisecond, 1750 * time.Millisecond}
 		if !slices.Equal(d.at, want) || len(d.letters) != 0 || d.position() != 1 {
 			t.Errorf("sent at %v, want %v; %d dead letters, position %d", d.at, want, len(d.letters), d.position())
@@ -128,6 +129,7 @@ func TestAReceiverThatStaysAwayCostsItsAlertsTheirAttempts(t *testing.T) {
 		defer d.stop()
 		d.tell(t, recordOf(t, 0, "card:a"), recordOf(t, 1, "card:b"))
 		time.Sleep(24 * time.Hour)
+		synctest.Wait()
 		if len(d.letters) != 2 || d.letters[0].attempts != 3 || d.letters[0].why != "connection refused" || d.letters[0].status != 0 || d.position() != 2 {
 			t.Errorf("dead letters %+v, position %d", d.letters, d.position())
 		}
@@ -172,6 +174,7 @@ func TestASlowReceiverHoldsNoOtherBack(t *testing.T) {
 			t.Errorf("the slow one has %d under way, want one of each entity", len(slow.got))
 		}
 		time.Sleep(10*9*time.Second + time.Second)
+		synctest.Wait()
 		if slow.position() != 100 {
 			t.Errorf("the slow one is at %d", slow.position())
 		}
@@ -180,7 +183,7 @@ func TestASlowReceiverHoldsNoOtherBack(t *testing.T) {
 
 func TestAStopBreaksOffWhatLastsAndCommitsNothingOfIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := open(t, Receiver{}, func(ctx context.Context, e *alert.Event, _ int) Answer {
+		d := open(t, Receiver{MaxAttempts: 1}, func(ctx context.Context, e *alert.Event, _ int) Answer {
 			if e.ID == idOf(0) {
 				return accepted
 			}
@@ -211,6 +214,7 @@ func TestPartitionsAreGivenAwayWhenNothingIsUnderWay(t *testing.T) {
 			t.Errorf("after %s at position %d", took, d.position())
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(d.got) != 1 {
 			t.Errorf("sent %v although the partition is going", d.got)
 		}

@@ -205,6 +205,35 @@ func TestAPartitionThatComesBackStartsWhereItWasCommitted(t *testing.T) {
 	}
 }
 
+func TestARecordThatIsReadAgainIsSentOnce(t *testing.T) {
+	s := halves(12)
+	s.put(0, "card:a")
+	s.put(1, "card:b")
+	s.put(0, "card:c") // a fetch that began anew
+	for range 2 {
+		s.answered(sent(t, s, noon), accepted, noon)
+	}
+	if d, _ := s.take(noon); d != nil {
+		t.Errorf("offset %d is sent again", d.offset)
+	}
+}
+
+func TestADeadLetterOfAPartitionThatIsGoneFinishesNothing(t *testing.T) {
+	s := halves(1)
+	s.put(0, "card:a")
+	d := sent(t, s, noon)
+	if s.answered(d, down, noon) != buried {
+		t.Fatal("not for the dead letters")
+	}
+	s.forget(0)
+	s.begin(0, 0, true)
+	s.put(0, "card:a")
+	s.finish(d)
+	if moved := s.committable(); len(moved) > 0 || s.waiting != 1 {
+		t.Errorf("%v would be committed, %d waiting", moved, s.waiting)
+	}
+}
+
 // The schedule against a plain list of what was read: whatever the receiver answers and however partitions come and go, an entity's
 // events are first sent in order, none is left out, and nothing unfinished is committed.
 func TestNothingIsLostNorOvertaken(t *testing.T) {
