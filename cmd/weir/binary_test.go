@@ -165,7 +165,7 @@ func TestErrorsNameCauseAndRemedy(t *testing.T) {
 		"replay a folder":     {invocation{args: []string{"replay", dir}}, 1, []string{dir, "folder", "nothing was sent"}},
 		"missing topics":      {invocation{args: []string{"replay", "-", "--brokers", kafka}}, 1, []string{"orders, payments, shipments", "weir topics --ensure"}},
 		"generate to nowhere": {invocation{args: []string{"generate", "--brokers", kafka, "--orders", "1"}}, 1, []string{"missing", "weir topics --ensure"}},
-		"topics missing":      {invocation{args: []string{"topics", "--brokers", kafka}}, 1, []string{"missing: 8 topics", "--ensure"}},
+		"topics missing":      {invocation{args: []string{"topics", "--brokers", kafka}}, 1, []string{"missing: 14 topics", "--ensure"}},
 		"unequal partitions":  {invocation{args: []string{"process", "--brokers", unequal, "--data", filepath.Join(dir, "d")}}, 1, []string{"orders has 4", "shipments has 6"}},
 		"unequal, producing":  {invocation{args: []string{"replay", "-", "--brokers", unequal}}, 1, []string{"orders, payments: 4", "shipments: 6", "unequal"}},
 		"no data folder":      {invocation{args: []string{"process", "--data", "/proc/weir"}}, 1, []string{"data folder", "/proc/weir", "--data"}},
@@ -211,7 +211,7 @@ func lastPart(stderr string) string {
 }
 
 func TestHelpIsAsItWasWritten(t *testing.T) {
-	commands := [][]string{{}, {"up"}, {"process"}, {"serve"}, {"generate"}, {"replay"}, {"topics"}, {"topology"}, {"inspect"}, {"inspect", "order"}, {"config"}, {"version"}}
+	commands := [][]string{{}, {"up"}, {"process"}, {"serve"}, {"generate"}, {"replay"}, {"topics"}, {"topology"}, {"inspect"}, {"inspect", "order"}, {"rules"}, {"rules", "apply"}, {"rules", "list"}, {"rules", "disable"}, {"config"}, {"version"}}
 	var got strings.Builder
 	for _, c := range commands {
 		r := weir(t, invocation{args: append(slices.Clone(c), "--help")})

@@ -8,7 +8,7 @@
 //	stages.go     starting and stopping parts
 //	pipeline.go   the processor groups and the view server, wired
 //	kafka.go      connections and topics
-//	up.go, process.go, serve.go, generate.go, replay.go, topics.go, topology.go, inspect.go, webhooks.go, config.go, version.go, bench.go
+//	up.go, process.go, serve.go, generate.go, replay.go, topics.go, topology.go, inspect.go, rules*.go, webhooks.go, config.go, version.go, bench.go
 package main
 
 import (

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +28,8 @@ func newRulesRetire(sys system) *cobra.Command {
 
 func newRulesState(sys system, use string, state rule.State, short string) *cobra.Command {
 	var by signature
-	c := rulesCommand(sys, use, &cobra.Command{Short: short, Args: wanted(use, 1)}, func(ctx context.Context, a *app, ids []string) error {
+	example := fmt.Sprintf("  weir rules %s card_testing --comment \"as discussed\"", strings.Fields(use)[0])
+	c := rulesCommand(sys, use, &cobra.Command{Short: short, Example: example, Args: wanted(use, 1)}, func(ctx context.Context, a *app, ids []string) error {
 		rules, book, err := a.readRules(ctx)
 		if err != nil {
 			return err
