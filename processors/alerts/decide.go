@@ -30,7 +30,8 @@ const (
 
 // decide takes a decision, or refuses it with a sentence that tells the person why. The same decision again does nothing.
 func (s *step) decide(d *table.Decision) {
-	if slices.Contains(s.row.Applied, d.Id) || slices.ContainsFunc(s.row.Refusals, func(r *table.Refusal) bool { return r.Decision == d.Id }) {
+	refused := func(r *table.Refusal) bool { return r.Decision == d.Id }
+	if slices.Contains(s.row.Applied, d.Id) || slices.ContainsFunc(s.row.Refusals, refused) {
 		s.out.count(CounterRepeated, 1)
 		return
 	}
@@ -82,7 +83,8 @@ func refusal(a *table.Alert, d *table.Decision) string {
 	}
 	switch {
 	case !alert.Known(d.Action):
-		return fmt.Sprintf("there is no action %q: use acknowledge, confirm, false_positive, snooze, close, reopen, assign or comment", cut(d.Action, maxName))
+		return fmt.Sprintf("there is no action %q: use acknowledge, confirm, false_positive, snooze, close, reopen, assign or comment",
+			cut(d.Action, maxName))
 	case d.ExpectedRevision != 0 && d.ExpectedRevision != a.Revision:
 		return fmt.Sprintf("the alert is at revision %d, the decision was made at %d: look at it again", a.Revision, d.ExpectedRevision)
 	case d.Author == "" || len(d.Author) > maxName:

@@ -4,6 +4,7 @@
 //	step.go      Step, the pure fold of a finding, a decision or a timer into an entity's row
 //	hit.go       parts of a clause → hits; what is kept of them
 //	episode.go   hits → alerts: which begin, grow, join, split, move or are withdrawn
+//	summary.go   what an alert shows of its hits: score, risk, explanation
 //	merge.go     what two alerts that become one know together
 //	decide.go    what people make of alerts
 //	limit.go     every bound, and the fuse of a rule

@@ -144,7 +144,8 @@ func (g *Group) input(p *engine.Partition, key string, in *Input) *error {
 func (g *Group) step(row *table.Case, in *Input, out *Output) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			g.Logger.Error("a record made the alerts group panic; it is in the dead-letter topic", "entity", in.Entity, "panic", r, "stack", string(debug.Stack()))
+			g.Logger.Error("a record or a timer made the alerts group panic; a record is in the dead-letter topic",
+				"entity", in.Entity, "panic", r, "stack", string(debug.Stack()))
 			err = &event.Malformed{Reason: event.ReasonPanic, Detail: fmt.Sprint(r)}
 		}
 	}()

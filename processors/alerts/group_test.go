@@ -152,7 +152,8 @@ func TestTheGroupOnABroker(t *testing.T) {
 	if a.ID != idAt(0) || a.Severity != "high" || a.Hits != 1 || len(a.Explanation) != 1 || a.CaseScore != 50 {
 		t.Errorf("opened %+v", a)
 	}
-	s.send(topology.Commands, entity, s.encode(&table.Decision{Id: "d1", Alert: a.ID, Entity: entity, Action: alert.Confirm, Author: "ana", SeenAtMs: 5, ExpectedRevision: a.Revision}))
+	s.send(topology.Commands, entity, s.encode(&table.Decision{Id: "d1", Alert: a.ID, Entity: entity, Action: alert.Confirm, Author: "ana",
+		SeenAtMs: 5, ExpectedRevision: a.Revision}))
 	if a = s.nextAlert(alert.TypeDecided); a.Status != alert.Confirmed || a.Revision != 2 {
 		t.Errorf("decided %+v", a)
 	}

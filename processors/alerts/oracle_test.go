@@ -157,7 +157,7 @@ func episode(r *rule.Rule, hits []*hit, watermark int64) string {
 			break
 		}
 	}
-	text := fmt.Sprintf("%s %s %s..%s version %d hash %d hits %d orders %d risk %d %s score %d (%s)", r.ID, state, clock(first.at), clock(last.at),
+	text := fmt.Sprintf(headline, r.ID, state, clock(first.at), clock(last.at),
 		first.best[0].Version, first.best[0].RuleHash, len(hits), len(orders), total, first.currency, best.score, why)
 	text += "\n first" + describe(first.best)
 	if last != first {
@@ -168,6 +168,8 @@ func episode(r *rule.Rule, hits []*hit, watermark int64) string {
 	}
 	return text
 }
+
+const headline = "%s %s %s..%s version %d hash %d hits %d orders %d risk %d %s score %d (%s)"
 
 func clock(ms int64) string { return time.UnixMilli(ms).UTC().Format("15:04") }
 
@@ -184,7 +186,7 @@ func seen(row *table.Case) (lines []string) {
 		if a.Status == alert.Withdrawn {
 			continue
 		}
-		text := fmt.Sprintf("%s %s %s..%s version %d hash %d hits %d orders %d risk %d %s score %d (%s)", a.Rule, a.Episode, clock(a.StartedMs), clock(a.LastMs),
+		text := fmt.Sprintf(headline, a.Rule, a.Episode, clock(a.StartedMs), clock(a.LastMs),
 			a.Version, a.RuleHash, a.Hits, a.Orders, a.RiskMinor, a.Currency, a.Score, a.Reason)
 		text += "\n first" + describe(a.First)
 		if len(a.Latest) > 0 {

@@ -1,6 +1,7 @@
 package alerts
 
 import (
+	"fmt"
 	"strconv"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -32,7 +33,7 @@ func parseFinding(key string, value []byte) (*table.Finding, error) {
 		return nil, mismatch(f.Entity, key)
 	case f.Parts > maxParts || !f.Withdrawn && f.Part >= max(f.Parts, 1):
 		return nil, &event.Malformed{Reason: event.ReasonBadValue, Field: "part",
-			Detail: "part " + strconv.Itoa(int(f.Part)) + " of " + strconv.Itoa(int(f.Parts)) + "; parts count from 0 and are at most " + strconv.Itoa(maxParts)}
+			Detail: fmt.Sprintf("part %d of %d; parts count from 0 and are at most %d", f.Part, f.Parts, maxParts)}
 	}
 	return f, nil
 }
@@ -45,7 +46,8 @@ func parseDecision(key string, value []byte) (*table.Decision, error) {
 	}
 	switch {
 	case d.Id == "" || len(d.Id) > maxID:
-		return nil, &event.Malformed{Reason: event.ReasonMissingField, Field: "id", Detail: "a decision has an id of at most " + strconv.Itoa(maxID) + " bytes"}
+		return nil, &event.Malformed{Reason: event.ReasonMissingField, Field: "id",
+			Detail: fmt.Sprintf("a decision has an id of at most %d bytes", maxID)}
 	case d.SeenAtMs <= 0:
 		return nil, &event.Malformed{Reason: event.ReasonMissingField, Field: "seen_at_ms", Detail: "a decision says when it was made"}
 	case d.Entity != key:

@@ -44,7 +44,8 @@ func newCluster(t *testing.T, cfg sim.Config, rules ...*rule.Rule) *sim.Cluster 
 		return func(id string) *rule.Rule { return byID[id] }, 24 * time.Hour
 	}
 	c, err := sim.New(cfg,
-		sim.Group{Name: "teller", Inputs: []string{said}, Sources: []string{said}, MarkTopics: []string{topology.Findings}, New: func() sim.Processor { return teller{} }},
+		sim.Group{Name: "teller", Inputs: []string{said}, Sources: []string{said}, MarkTopics: []string{topology.Findings},
+			New: func() sim.Processor { return teller{} }},
 		simulate(load, cfg.Partitions, 0, "teller"))
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +96,8 @@ func TestAlertsAreTheSameWhateverFails(t *testing.T) {
 	var want string
 	for _, partitions := range []int32{1, 4, 8} {
 		for seed := range uint64(4) {
-			cfg := sim.Config{Seed: seed, Partitions: partitions, Instances: 3, CrashChance: 0.1 * float64(seed), AbortChance: 0.05 * float64(seed), RebalanceChance: 0.1}
+			cfg := sim.Config{Seed: seed, Partitions: partitions, Instances: 3,
+				CrashChance: 0.1 * float64(seed), AbortChance: 0.05 * float64(seed), RebalanceChance: 0.1}
 			c := newCluster(t, cfg, rules...)
 			rng := rand.New(rand.NewPCG(seed, 1))
 			for _, n := range rng.Perm(400) { // disorder within an entity is of another seed each time

@@ -70,6 +70,7 @@ const (
 	CounterNotRun      = "findings_not_run"   // of rules that are unknown, paused or retired
 	CounterUnknown     = "withdrawn_unknown"  // of hits that are not known (any more)
 	CounterAfterFold   = "hits_after_trimmed" // among hits of which only the count is left: known or not cannot be told
+	CounterExpired     = "findings_expired"   // so old that their row has gone, or goes with them
 	CounterDeadLetters = "dead_letters"
 	CounterTimerPanics = "timer_panics"
 )
@@ -119,7 +120,9 @@ type change struct {
 	ended bool
 }
 
-var ranks = map[string]int{alert.TypeUpdated: 1, alert.TypeEnded: 2, alert.TypeDecided: 3, alert.TypeMoved: 4, alert.TypeOpened: 5, alert.TypeWithdrawn: 6}
+var ranks = map[string]int{
+	alert.TypeUpdated: 1, alert.TypeEnded: 2, alert.TypeDecided: 3, alert.TypeMoved: 4, alert.TypeOpened: 5, alert.TypeWithdrawn: 6,
+}
 
 // touch notes that an alert changed, and what to tell of it.
 func (s *step) touch(a *table.Alert, kind string, from ...string) {
@@ -201,12 +204,9 @@ func (s *step) due() int64 {
 		if r := s.in.Rule(a.Rule); a.Episode == alert.Active && a.Status != alert.Withdrawn && r != nil {
 			want(event.UnixMilli(a.LastMs).Add(r.Cooldown) + 1)
 		}
-		for _, h := range a.HitsKept { // sorted by time
-			if !s.settled(h.AtMs) {
-				at := int64(event.UnixMilli(h.AtMs).Add(grace))
-				want(event.UnixMilli((at/sweep+1)*sweep) + 1)
-				break
-			}
+		if i := s.settledHits(a); i < len(a.HitsKept) {
+			at := int64(event.UnixMilli(a.HitsKept[i].AtMs).Add(grace))
+			want(event.UnixMilli((at/sweep+1)*sweep) + 1)
 		}
 	}
 	for _, p := range s.row.Pending {
@@ -256,7 +256,14 @@ func (s *step) expire() {
 	for _, a := range s.row.Alerts {
 		s.forgetHits(a, a.HitsKept)
 	}
-	s.out.Delete = true
+	if s.row.Revision == 0 { // a finding as old as rows that have gone leaves nothing
+		s.out.Rows, s.out.Counts = s.out.Rows[:0], s.out.Counts[:0]
+		s.out.Unchanged = true
+	}
+	if s.in.Finding != nil {
+		s.out.count(CounterExpired, 1)
+	}
+	s.out.Delete = !s.out.Unchanged
 }
 
 // tell puts what changed into the output.

@@ -133,7 +133,7 @@ func (d *desk) only() *table.Alert {
 	d.t.Helper()
 	all := d.standing()
 	if len(all) != 1 {
-		d.t.Fatalf("%d alerts stand, want one: %v", len(all), all)
+		d.t.Fatalf("%d alerts stand, want one", len(all))
 	}
 	return all[0]
 }
@@ -345,7 +345,8 @@ func TestRulesOnOneEntityAddUp(t *testing.T) {
 	if got := alert.CaseScore(d.read()); got != 60 { // 1 − 0.5·0.8
 		t.Errorf("case score %d", got)
 	}
-	d.step(Input{Decision: &table.Decision{Id: "d1", Alert: alert.ID("spike", 1, entity, minute(60)), Entity: entity, Action: alert.MarkFalsePositive, Author: "ana", SeenAtMs: 5}})
+	d.step(Input{Decision: &table.Decision{Id: "d1", Alert: alert.ID("spike", 1, entity, minute(60)), Entity: entity,
+		Action: alert.MarkFalsePositive, Author: "ana", SeenAtMs: 5}})
 	if got := alert.CaseScore(d.read()); got != 50 {
 		t.Errorf("case score without the false positive %d", got)
 	}
@@ -374,4 +375,14 @@ func TestAReplayedFindingReplacesWhatWasSaid(t *testing.T) {
 		t.Errorf("alert is %v", a)
 	}
 	d.expectTold("weir.alert.opened "+idAt(0), "weir.alert.updated "+idAt(0))
+}
+
+func TestAFindingOlderThanTheRetentionLeavesNoRow(t *testing.T) {
+	d := newDesk(t, velocity())
+	d.watermark = minute(1).Add(d.retention)
+	d.feed(found("velocity", 1, 0))
+	if d.row != nil || d.out.Delete || len(d.beside) != 0 || d.counts[CounterExpired] != 1 || d.counts[CounterOpened] != 0 {
+		t.Errorf("row %q, beside it %v, %v", d.row, d.beside, d.counts)
+	}
+	d.expectTold()
 }

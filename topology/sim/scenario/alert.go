@@ -174,7 +174,8 @@ func (p *player) decide(t testing.TB, d *datadriven.TestData) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := p.feed(t, []sim.Record{{Topic: topology.Commands, Key: decision.Entity, Value: value, Timestamp: event.UnixMilli(decision.SeenAtMs)}}); err != nil {
+	record := sim.Record{Topic: topology.Commands, Key: decision.Entity, Value: value, Timestamp: event.UnixMilli(decision.SeenAtMs)}
+	if err := p.feed(t, []sim.Record{record}); err != nil {
 		return "", err
 	}
 	if all, err = cases(r); err != nil {

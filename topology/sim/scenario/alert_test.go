@@ -60,10 +60,10 @@ func exampleCase() *desk {
 	}
 	return &desk{c: table.Case{Alerts: []*table.Alert{
 		{Id: "a0", Rule: "old", Entity: "customer:c1", Status: alert.Withdrawn},
-		{Id: "a1", Rule: "velocity", Entity: "customer:c1", Status: alert.Open, Episode: alert.Ended, StartedMs: noon(0), LastMs: noon(0), Hits: 1, Score: 50,
-			RiskMinor: 1000, Currency: "EUR", First: hit(1, "4")},
-		{Id: "a2", Rule: "velocity", Entity: "customer:c1", Status: alert.Confirmed, Episode: alert.Active, StartedMs: noon(30), LastMs: noon(31), Hits: 2,
-			Score: 60, Shadow: true, Title: "Velocity", Severity: "high", Orders: 2, Assignee: "ben", First: hit(2, "4"), Latest: hit(3, "5"),
+		{Id: "a1", Rule: "velocity", Entity: "customer:c1", Status: alert.Open, Episode: alert.Ended,
+			StartedMs: noon(0), LastMs: noon(0), Hits: 1, Score: 50, RiskMinor: 1000, Currency: "EUR", First: hit(1, "4")},
+		{Id: "a2", Rule: "velocity", Entity: "customer:c1", Status: alert.Confirmed, Episode: alert.Active,
+			StartedMs: noon(30), LastMs: noon(31), Hits: 2, Score: 60, Shadow: true, Title: "Velocity", Severity: "high", Orders: 2, Assignee: "ben", First: hit(2, "4"), Latest: hit(3, "5"),
 			History: []*table.Change{{AtMs: noon(30), What: alert.ChangeOpened}, {AtMs: noon(30), What: alert.ChangeMerged, Reason: "with a9"},
 				{SeenAtMs: noon(40), AtMs: noon(31), What: alert.Confirm, Author: "ana", Reason: "seen before", Decision: "d0"}}},
 	}}}
@@ -146,8 +146,10 @@ error: decide [velocity customer:c1 confirm]: want decide RULE ENTITY ACTION by 
 error: decide has no argument "in"
 `)
 	for i, want := range []*table.Decision{
-		{Id: "d1", Alert: "a2", Entity: "customer:c1", Action: alert.Snooze, Author: "ana", Reason: "wait and see, x=1", SeenAtMs: noon(40), UntilMs: noon(60)},
-		{Id: "d2", Alert: "a1", Entity: "customer:c1", Action: alert.Assign, Author: "ana", Assignee: "ben", ExpectedRevision: 3, SeenAtMs: noon(12*60 + 2)},
+		{Id: "d1", Alert: "a2", Entity: "customer:c1", Action: alert.Snooze, Author: "ana", Reason: "wait and see, x=1",
+			SeenAtMs: noon(40), UntilMs: noon(60)},
+		{Id: "d2", Alert: "a1", Entity: "customer:c1", Action: alert.Assign, Author: "ana", Assignee: "ben", ExpectedRevision: 3,
+			SeenAtMs: noon(12*60 + 2)},
 		{Id: "mine", Alert: "nothing", Entity: "customer:c1", Action: alert.Confirm, Author: "ana", Reason: "because", SeenAtMs: noon(12*60 + 3)},
 	} {
 		if got := d.fed[i]; !got.EqualVT(want) {
@@ -159,8 +161,10 @@ error: decide has no argument "in"
 func TestFindingsThatWereWithdrawnAreNotPrinted(t *testing.T) {
 	d := &desk{}
 	for _, f := range []*table.Finding{
-		{Rule: "b", Hit: 1, AtMs: noon(0), OrderId: "o1", Reason: "first"}, {Rule: "a", Hit: 1, AtMs: noon(1), OrderId: "o2", Parts: 2, Part: 1, Reason: "half"},
-		{Rule: "b", Hit: 2, AtMs: noon(2), OrderId: "o3"}, {Rule: "b", Hit: 2, Withdrawn: true}, {Rule: "b", Hit: 1, AtMs: noon(0), OrderId: "o1", Reason: "anew"},
+		{Rule: "b", Hit: 1, AtMs: noon(0), OrderId: "o1", Reason: "first"},
+		{Rule: "a", Hit: 1, AtMs: noon(1), OrderId: "o2", Parts: 2, Part: 1, Reason: "half"},
+		{Rule: "b", Hit: 2, AtMs: noon(2), OrderId: "o3"}, {Rule: "b", Hit: 2, Withdrawn: true},
+		{Rule: "b", Hit: 1, AtMs: noon(0), OrderId: "o1", Reason: "anew"},
 	} {
 		raw, err := f.MarshalVT()
 		if err != nil {
