@@ -13,7 +13,6 @@ import (
 	"github.com/lovoo/goka/storage"
 
 	"weir/topology"
-	"weir/topology/client"
 	"weir/topology/engine"
 	"weir/topology/event"
 	rows "weir/topology/table"
@@ -73,13 +72,7 @@ type PartitionState struct {
 	Lag       int64 // records behind the end of the changelog, as of the last look
 }
 
-const (
-	lookEvery    = 250 * time.Millisecond
-	existsWithin = 5 * time.Second
-)
-
-// errMissing is that a table does not exist.
-var errMissing = errors.New("it does not exist, because its group has not run here; `weir process` with that group, or `weir topics --ensure`, creates it")
+const lookEvery = 250 * time.Millisecond
 
 func newView(table string, deps Deps) *view {
 	if deps.Logger == nil {
@@ -168,20 +161,6 @@ func (v *view) detach() {
 	if l, ok := v.listen(); ok {
 		l.Resync()
 	}
-}
-
-// exists refuses to open an optional table that is not there: asking is cheap, a view that cannot open is not.
-func (v *view) exists(ctx context.Context) error {
-	if !v.optional || v.deps.Exists == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, existsWithin)
-	defer cancel()
-	there, err := v.deps.Exists(ctx, v.table)
-	if err == nil && !there {
-		err = errMissing
-	}
-	return err
 }
 
 // fail notes why the view does not run, and tells whether that is worth telling: that a table is missing is, once.
@@ -350,89 +329,6 @@ func (v *view) readMarks() error {
 	v.watermark, v.counters = watermark, counters
 	v.progressMu.Unlock()
 	return nil
-}
-
-func (v *view) notReady() error {
-	why := "it is starting"
-	if _, err := v.Partitions(); err != nil {
-		why = err.Error()
-	}
-	return &query.NotReadyError{Table: v.table, Why: why}
-}
-
-// row reads one row at the partition of its key; nil without an error where there is none. The caller does not keep data for long.
-func (v *view) row(key string) (data []byte, partition int32, err error) {
-	if key == "" || engine.IsReserved(key) {
-		return nil, 0, nil
-	}
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	states, _ := v.Partitions()
-	if v.goka == nil || len(states) == 0 {
-		return nil, 0, v.notReady()
-	}
-	partition = client.Partition([]byte(key), int32(len(states)))
-	if !states[partition].Recovered {
-		return nil, 0, &query.NotReadyError{Table: v.table, Why: fmt.Sprintf("partition %d is not recovered", partition)}
-	}
-	value, err := v.goka.Get(key)
-	if err != nil {
-		return nil, 0, fmt.Errorf("reading %q of %s: %w", key, v.table, err)
-	}
-	data, _ = value.([]byte)
-	return data, partition, nil
-}
-
-// recovered tells whether all partitions are there, and if not, what is missing.
-func (v *view) recovered() (ok bool, why string) {
-	states, err := v.Partitions()
-	switch n := present(states); {
-	case err != nil:
-		return false, err.Error()
-	case len(states) == 0:
-		return false, "starting"
-	case n < len(states):
-		return false, fmt.Sprintf("%d of %d partitions recovered", n, len(states))
-	}
-	return true, ""
-}
-
-// incomplete is the error of a question that needs the whole table.
-func (v *view) incomplete() error {
-	_, why := v.recovered()
-	return &query.NotReadyError{Table: v.table, Why: why}
-}
-
-// Missing tells that there is no such table.
-func (v *view) Missing() bool {
-	v.progressMu.Lock()
-	defer v.progressMu.Unlock()
-	return v.missing
-}
-
-// scan walks keys from start to limit in all partitions, reserved rows included.
-func (v *view) scan(start, limit string, fn func(key string, value []byte) error) error {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	if v.goka == nil {
-		return v.notReady()
-	}
-	it, err := v.goka.IteratorWithRange(start, limit)
-	if err != nil {
-		return &query.NotReadyError{Table: v.table, Why: err.Error()}
-	}
-	defer it.Release()
-	for it.Next() {
-		value, err := it.Value()
-		if err != nil {
-			return err
-		}
-		data, _ := value.([]byte) // rawCodec decodes to nothing else
-		if err := fn(it.Key(), data); err != nil {
-			return err
-		}
-	}
-	return it.Err()
 }
 
 // rawCodec leaves rows as they are: readers decode what they need.

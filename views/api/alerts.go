@@ -11,7 +11,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"weir/topology/alert"
-	"weir/topology/event"
 	"weir/topology/table"
 	"weir/views/query"
 	"weir/views/search"
@@ -43,8 +42,8 @@ func (s *server) registerAlerts(a huma.API) {
 		Description: "Found under each id that it ever had. ETag is its revision, for the If-Match of a decision."}, s.getAlert)
 	huma.Register(a, huma.Operation{OperationID: "related-alerts", Method: http.MethodGet, Path: "/v1/alerts/{id}/related", Tags: tags,
 		Summary: "What the alert's orders have in common with other alerts", Errors: []int{404, 422, 503},
-		Description: "Looks at the newest orders of the alert: at who placed them, with which cards, addresses, devices and from where, and at the alerts about these."},
-		s.relatedAlerts)
+		Description: "Looks at the newest orders of the alert: at who placed them, with which cards, addresses, devices and from where, " +
+			"and at the alerts about these."}, s.relatedAlerts)
 	huma.Register(a, huma.Operation{OperationID: "decide-alert", Method: http.MethodPost, Path: "/v1/alerts/{id}/decisions", Tags: tags,
 		Summary: "Decide on an alert", Errors: []int{404, 409, 412, 422, 503}, Description: "200: the decision is taken, and the alert is as it is now. " +
 			"202: it is written and will be taken or refused, but that was not seen within 5 s. 409 and 412: it was refused, detail says why. " +
@@ -74,15 +73,16 @@ type alertsInput struct {
 	StartedTo   string   `query:"started_to" doc:"exclusive"`
 	LastFrom    string   `query:"last_from" doc:"last hit; inclusive"`
 	LastTo      string   `query:"last_to" doc:"exclusive"`
-	Sort        string   `query:"sort" doc:"priority (default): score of the case × amount at risk; newest: first hit; recent: last hit; risk: amount at risk, in minor units of whichever currency. Greatest first"`
+	Sort        string   `query:"sort" doc:"priority (default): score of the case × amount at risk; newest or recent: first or last hit; risk. Greatest first"`
 	Limit       string   `query:"limit" doc:"1 to 500, default 100"`
 	Cursor      string   `query:"cursor" doc:"next of the page before"`
 }
 
 func (in *alertsInput) params() url.Values {
 	v := url.Values{}
-	for name, value := range map[string]string{"q": in.Q, "min_score": in.MinScore, "shadow": in.Shadow, "started_from": in.StartedFrom, "started_to": in.StartedTo,
-		"last_from": in.LastFrom, "last_to": in.LastTo, "sort": in.Sort, "limit": in.Limit, "cursor": in.Cursor} {
+	for name, value := range map[string]string{"q": in.Q, "min_score": in.MinScore, "shadow": in.Shadow,
+		"started_from": in.StartedFrom, "started_to": in.StartedTo, "last_from": in.LastFrom, "last_to": in.LastTo,
+		"sort": in.Sort, "limit": in.Limit, "cursor": in.Cursor} {
 		if value != "" {
 			v.Set(name, value)
 		}
@@ -128,7 +128,8 @@ func (s *server) listAlerts(_ context.Context, in *alertsInput) (*alertsOutput, 
 	if err != nil {
 		return nil, s.problem(err)
 	}
-	return &alertsOutput{AlertList{Alerts: summaries(a.Alerts), Next: a.Next, Total: a.Total, Facets: Facets(a.Facets), LeftOut: a.LeftOut, Meta: progress.Meta()}}, nil
+	return &alertsOutput{AlertList{Alerts: summaries(a.Alerts), Next: a.Next, Total: a.Total, Facets: Facets(a.Facets), LeftOut: a.LeftOut,
+		Meta: progress.Meta()}}, nil
 }
 
 func noFraud() error { return huma.Error503ServiceUnavailable("this server follows no alerts") }
@@ -257,109 +258,6 @@ func orderIDs(a *table.Alert, most int) []string {
 	for _, parts := range [][]*table.Finding{a.Latest, a.First} {
 		for _, f := range parts {
 			add(f.OrderId)
-		}
-	}
-	return out
-}
-
-type relatedInput struct {
-	ID    string `path:"id" maxLength:"64" doc:"the alert's id, also one that it had before"`
-	Limit int    `query:"limit" minimum:"1" maximum:"100" default:"50"`
-}
-
-// Related is the body of GET /v1/alerts/{id}/related.
-type Related struct {
-	Entities []SharedEntity `json:"entities" doc:"of the alert's newest orders"`
-	Alerts   []RelatedAlert `json:"alerts" doc:"about these entities, or of the same orders; those first that matter most"`
-	Orders   []string       `json:"orders" doc:"that were looked at, newest first"`
-	Meta     query.Meta     `json:"meta"`
-}
-
-// SharedEntity is one entity of an alert's orders.
-type SharedEntity struct {
-	Entity string   `json:"entity" doc:"kind:id"`
-	Orders []string `json:"orders" doc:"of the alert"`
-}
-
-// RelatedAlert is another alert with what it has in common.
-type RelatedAlert struct {
-	search.Summary
-	SharedOrders []string `json:"shared_orders" doc:"orders that both alerts are about"`
-}
-
-type relatedOutput struct{ Body Related }
-
-// The bounds of looking for what is related.
-const (
-	relatedOrders   = 20
-	relatedEntities = 100
-)
-
-func (s *server) relatedAlerts(_ context.Context, in *relatedInput) (*relatedOutput, error) {
-	if s.Alerts == nil {
-		return nil, noFraud()
-	}
-	progress := s.Alerts.Progress()
-	_, a, err := s.alertByID(in.ID)
-	if err != nil {
-		return nil, err
-	}
-	out := Related{Orders: orderIDs(a, relatedOrders), Entities: []SharedEntity{{a.Entity, []string{}}}, Alerts: []RelatedAlert{}, Meta: progress.Meta()}
-	for _, id := range out.Orders {
-		row, _, err := s.Orders.Get(id)
-		if err != nil {
-			return nil, s.problem(err)
-		}
-		for _, key := range entitiesOf(id, row) {
-			i := slices.IndexFunc(out.Entities, func(e SharedEntity) bool { return e.Entity == key })
-			if i < 0 {
-				if len(out.Entities) >= relatedEntities {
-					continue
-				}
-				i = len(out.Entities)
-				out.Entities = append(out.Entities, SharedEntity{Entity: key})
-			}
-			out.Entities[i].Orders = append(out.Entities[i].Orders, id)
-		}
-	}
-	keys := make([]string, len(out.Entities))
-	for i, e := range out.Entities {
-		keys[i] = e.Entity
-	}
-	shared, err := s.Alerts.Sharing(keys, out.Orders, a.Id, in.Limit)
-	if err != nil {
-		return nil, s.problem(err)
-	}
-	for i := range shared {
-		out.Alerts = append(out.Alerts, RelatedAlert{shared[i].Summary(), append([]string{}, shared[i].Orders...)})
-	}
-	return &relatedOutput{out}, nil
-}
-
-// entitiesOf are who and what an order ties together: what an honest shop's orders seldom share. Products and sellers are not among them.
-func entitiesOf(id string, row *table.Order) []string {
-	if row == nil {
-		return nil
-	}
-	var out []string
-	add := func(kind, id string) {
-		if key := kind + ":" + id; id != "" && !slices.Contains(out, key) {
-			out = append(out, key)
-		}
-	}
-	client := func(c *table.Client) {
-		add("ip", c.GetIp())
-		add("device", c.GetDeviceId())
-	}
-	add("order", id)
-	add("customer", row.CustomerId)
-	add("email", row.EmailHash)
-	add("address", row.ShippingAddressHash)
-	client(row.Client)
-	for _, e := range row.Entries {
-		if event.Type(e.Type) >= event.PaymentAttempted {
-			add("card", e.Card.GetFingerprint())
-			client(e.Client)
 		}
 	}
 	return out

@@ -52,7 +52,8 @@ func (s *server) getCustomer(_ context.Context, in *customerInput) (*customerOut
 		return nil, err
 	}
 	progress := together(s.Orders.Progress(), together(s.Entities.Progress(), s.Alerts.Progress()))
-	out := Customer{CustomerID: in.ID, Orders: []OrderSummary{}, Features: e.Features, Events: e.Events, Score: e.Score, Alerts: e.Alerts, Meta: progress.Meta()}
+	out := Customer{CustomerID: in.ID, Orders: []OrderSummary{}, Features: e.Features, Events: e.Events, Score: e.Score, Alerts: e.Alerts,
+		Meta: progress.Meta()}
 	var newest *table.Order
 	for _, id := range ordersOf(e, c) {
 		row, _, err := s.Orders.Get(id)

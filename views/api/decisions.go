@@ -40,7 +40,7 @@ type DecisionBody struct {
 
 type decisionInput struct {
 	ID      string `path:"id" maxLength:"64" doc:"the alert's id, also one that it had before"`
-	IfMatch string `header:"If-Match" doc:"ETag of the alert that the decision is about: it is refused (412) if the alert has changed since. Without it, or with *, any revision will do"`
+	IfMatch string `header:"If-Match" doc:"ETag of the alert that is decided on: refused (412) if it has changed since. None or *: any revision"`
 	Key     string `header:"Idempotency-Key" maxLength:"128" doc:"a text of your choice, the same in each repetition: the decision is taken once"`
 	Body    DecisionBody
 }
@@ -128,7 +128,8 @@ func (s *server) decideAlerts(ctx context.Context, in *bulkInput) (*bulkOutput, 
 		targets[i] = target(a)
 		if slices.ContainsFunc(targets[:i], func(t target) bool { return t.ID == a.ID }) {
 			detail := fmt.Sprintf("%q is given twice", a.ID)
-			return nil, huma.Error422UnprocessableEntity(detail, &huma.ErrorDetail{Message: detail, Location: fmt.Sprintf("body.alerts[%d].id", i), Value: a.ID})
+			where := fmt.Sprintf("body.alerts[%d].id", i)
+			return nil, huma.Error422UnprocessableEntity(detail, &huma.ErrorDetail{Message: detail, Location: where, Value: a.ID})
 		}
 	}
 	out := &bulkOutput{}
@@ -158,8 +159,8 @@ func expected(ifMatch string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 1 {
-		detail := fmt.Sprintf("If-Match: %q is no alert's ETag; GET the alert again and repeat its ETag", ifMatch)
-		return 0, huma.Error422UnprocessableEntity(detail, &huma.ErrorDetail{Message: detail, Location: "header.If-Match", Value: ifMatch})
+		detail := fmt.Sprintf("%q is no alert's ETag; GET the alert again and repeat its ETag", ifMatch)
+		return 0, huma.Error422UnprocessableEntity("If-Match: "+detail, &huma.ErrorDetail{Message: detail, Location: "header.If-Match", Value: ifMatch})
 	}
 	return n, nil
 }
@@ -235,7 +236,8 @@ func (s *server) decide(ctx context.Context, d *table.Decision, targets []target
 		v := &verdicts[written[n]]
 		if err != nil {
 			s.Logger.Error("a decision could not be written", "alert", decisions[n].Alert, "error", err)
-			v.status, v.detail = http.StatusServiceUnavailable, "the decision could not be written to Kafka: "+err.Error()+". Repeat it with the same Idempotency-Key"
+			v.status = http.StatusServiceUnavailable
+			v.detail = "the decision could not be written to Kafka: " + err.Error() + ". Repeat it with the same Idempotency-Key"
 			continue
 		}
 		s.await(deadline, v, decisions[n])

@@ -49,12 +49,12 @@ type Feature struct {
 	From        *time.Time `json:"from" doc:"the window (from, to]; null: all that is kept"`
 	To          time.Time  `json:"to"`
 	Entries     int64      `json:"entries" doc:"events that it is made of"`
-	Exact       bool       `json:"exact" doc:"false: events before the newest are kept in buckets, so the window's edge is off by less than step_seconds"`
+	Exact       bool       `json:"exact" doc:"false: older events are kept in buckets, so the window's edge is off by less than step_seconds"`
 	StepSeconds float64    `json:"step_seconds,omitempty"`
 }
 
 type entityInput struct {
-	Kind string `path:"kind" maxLength:"64" doc:"customer, card, ip, device, email, address, seller, product, order, or a key of a rule's own" example:"card"`
+	Kind string `path:"kind" maxLength:"64" doc:"customer, card, ip, device, email, address, seller, product, order, or a key of a rule" example:"card"`
 	ID   string `path:"id" maxLength:"512" example:"fp_1"`
 }
 
@@ -119,7 +119,8 @@ func together(a, b query.Progress) query.Progress {
 }
 
 func featureOf(f *views.EntityFeature) Feature {
-	out := Feature{Text: f.Text, Type: f.Type, From: instant(int64(f.From)), To: f.To.Time(), Entries: f.Entries, Exact: f.Exact, StepSeconds: f.Step.Seconds()}
+	out := Feature{Text: f.Text, Type: f.Type, From: instant(int64(f.From)), To: f.To.Time(), Entries: f.Entries, Exact: f.Exact,
+		StepSeconds: f.Step.Seconds()}
 	if !f.Known {
 		return out
 	}

@@ -42,7 +42,8 @@ type entity struct {
 
 // New makes an empty index for at most so many alerts. Beyond it the ended ones with the oldest last hits are left out.
 func New(most int) *Index {
-	return &Index{max: most, byID: map[string]int32{}, cases: map[string]*entity{}, asleep: map[int32]struct{}{}, numbers: map[unique.Handle[string]]uint32{}}
+	return &Index{max: most, byID: map[string]int32{}, cases: map[string]*entity{}, asleep: map[int32]struct{}{},
+		numbers: map[unique.Handle[string]]uint32{}}
 }
 
 // Put makes alerts those of the entity, in the place of what it had. None removes it.

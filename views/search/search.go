@@ -188,7 +188,8 @@ func (m *matcher) says(a *Alert) bool {
 			*t = 1
 		}
 	}
-	return *t > 0 || strings.Contains(a.folded, m.q.Text) || a.ID == m.q.text || slices.Contains(a.formerly, m.q.text) || slices.Contains(a.orders, m.hash)
+	return *t > 0 || strings.Contains(a.folded, m.q.Text) || a.ID == m.q.text || slices.Contains(a.formerly, m.q.text) ||
+		slices.Contains(a.orders, m.hash)
 }
 
 func kindOf(entity string) string {

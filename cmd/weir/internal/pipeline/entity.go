@@ -34,6 +34,6 @@ var valueTypes = map[rule.ValueType]string{
 }
 
 func entityFeature(f *entities.Feature) views.EntityFeature {
-	return views.EntityFeature{Text: f.Text, From: f.From, To: f.To, Type: valueTypes[f.Value.Type], Known: f.Value.Known, Number: f.Value.Num, String: f.Value.Text,
-		Currency: f.Currency, Entries: f.Entries, Exact: f.Exact, Step: time.Duration(f.Step) * time.Millisecond}
+	return views.EntityFeature{Text: f.Text, From: f.From, To: f.To, Type: valueTypes[f.Value.Type], Known: f.Value.Known, Number: f.Value.Num,
+		String: f.Value.Text, Currency: f.Currency, Entries: f.Entries, Exact: f.Exact, Step: time.Duration(f.Step) * time.Millisecond}
 }
