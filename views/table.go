@@ -104,8 +104,11 @@ func (v *view) run(ctx context.Context) error {
 		if time.Since(started) > time.Minute {
 			pause = 200 * time.Millisecond
 		}
-		if v.fail(err) {
+		switch news := v.fail(err); {
+		case !v.Missing():
 			v.log.Warn("the view is not running; it is started again", "in", pause, "error", err)
+		case news:
+			v.log.Info("a table does not exist: it is served once it does", "why", err)
 		}
 		select {
 		case <-ctx.Done():
