@@ -127,7 +127,7 @@ func (s *scratch) trim(r *ref, watermark int64, counts *Counts) (keep bool, err 
 func (s *scratch) rewrite(r *ref, b []byte, gatesLeft bool) error {
 	texts, err := tail(b)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errRow, err)
 	}
 	off := len(s.made)
 	s.made = append(s.made, b[:bodyAt]...)
