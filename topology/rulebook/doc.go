@@ -7,6 +7,7 @@
 //
 //	book.go   Book: what a revision says; limits; versions
 //	effect.go what lies between two documents
-//	store.go  reading the topic, and writing with one writer at a time
+//	store.go  reading the book, and writing with one writer at a time
+//	read.go   the topic from its beginning to what is committed
 //	tail.go   following it
 package rulebook

@@ -140,18 +140,18 @@ func (b *RuleBook) Over(book rulebook.Book, over *rule.Document, prune bool) (ru
 
 // comesBack makes sure that what the book will keep is what was checked: definitions are kept as they are written.
 func (b *RuleBook) comesBack(next *rulebook.Document) error {
-	d, err := rule.Parse("the rules as the book would keep them", yamlOf(next))
+	const advice = "write each entry in block style (- id: …, one key a line, the state as `state: …`)"
+	d, err := rule.Parse("the rules as they would be kept", yamlOf(next))
 	var set *rule.Set
 	if err == nil {
 		set, err = rule.Compile(d)
 	}
 	if err != nil {
-		return err
+		return rule.Problems{{Message: fmt.Sprintf("an entry cannot be kept as it is written (%v): %s", err, advice)}}
 	}
 	again := textOf(d, set)
 	if effects := rulebook.Compare(next, &again); len(effects) > 0 {
-		e := effects[0]
-		return rule.Problems{{Rule: e.ID, Message: fmt.Sprintf("the %s cannot be kept as it is written: write each entry in block style (- id: …, one key a line)", e.Kind)}}
+		return rule.Problems{{Rule: effects[0].ID, Message: fmt.Sprintf("the %s cannot be kept as it is written: %s", effects[0].Kind, advice)}}
 	}
 	return nil
 }

@@ -198,6 +198,9 @@ func TestRulesAreRefusedWithPlacesInTheTextThatWasSent(t *testing.T) {
 			t.Errorf("%s: %+v, want %d:%d", name, p, c.line, c.column)
 		}
 	}
+	if _, err := a.Check("rules: [{id: new, title: x, reason: y, when: total > 1.00}]\n"); err == nil || !strings.Contains(err.Error(), "block style") {
+		t.Errorf("an entry that the book would not keep as it is: %v", err)
+	}
 	if r := a.Rules(); r.Revision != 0 {
 		t.Errorf("something was changed: %+v", r)
 	}
