@@ -16,6 +16,7 @@ import (
 	"weir/topology/alert"
 	"weir/topology/event"
 	"weir/topology/sim"
+	"weir/topology/sim/lines"
 	"weir/topology/table"
 )
 
@@ -64,7 +65,7 @@ func printAlerts(r Runner) (string, error) {
 }
 
 func headline(a *table.Alert) string {
-	words := []string{a.Rule, a.Entity, a.Status + "/" + a.Episode, formatTime(event.UnixMilli(a.StartedMs)), formatTime(event.UnixMilli(a.LastMs)),
+	words := []string{a.Rule, a.Entity, a.Status + "/" + a.Episode, lines.FormatTime(event.UnixMilli(a.StartedMs)), lines.FormatTime(event.UnixMilli(a.LastMs)),
 		fmt.Sprint("hits ", a.Hits), fmt.Sprint("score ", a.Score)}
 	if a.Currency != "" {
 		words = append(words, "at risk "+money(a.RiskMinor, a.Currency))
@@ -130,7 +131,7 @@ func printCase(r Runner, entity string) (string, error) {
 			if h.What == alert.ChangeMerged || h.Decision == "" && h.What == alert.ChangeWithdrawn {
 				continue // they tell of the order in which events came
 			}
-			line := "    " + formatTime(event.UnixMilli(cmp.Or(h.SeenAtMs, h.AtMs))) + " " + h.What
+			line := "    " + lines.FormatTime(event.UnixMilli(cmp.Or(h.SeenAtMs, h.AtMs))) + " " + h.What
 			if h.Author != "" {
 				line += " by " + h.Author
 			}
@@ -217,7 +218,7 @@ func chosen(c *table.Case, name string) string {
 func (p *player) decision(d *datadriven.TestData) (*table.Decision, error) {
 	p.decisions++
 	decision := &table.Decision{Id: "d" + strconv.Itoa(p.decisions),
-		SeenAtMs: defaultDate.AddDate(0, 0, 1).Add(time.Duration(p.decisions) * time.Minute).UnixMilli()}
+		SeenAtMs: lines.Day.AddDate(0, 0, 1).Add(time.Duration(p.decisions) * time.Minute).UnixMilli()}
 	var words []string
 	for i, arg := range d.CmdArgs {
 		if arg.Key == "reason" {
@@ -243,10 +244,10 @@ func option(decision *table.Decision, name, value string) (err error) {
 	var at time.Time
 	switch name {
 	case "at":
-		at, err = parseTime(value)
+		at, err = lines.ParseTime(value)
 		decision.SeenAtMs = at.UnixMilli()
 	case "until":
-		at, err = parseTime(value)
+		at, err = lines.ParseTime(value)
 		decision.UntilMs = at.UnixMilli()
 	case "to":
 		decision.Assignee = value

@@ -11,6 +11,7 @@ import (
 	"weir/topology/event"
 	"weir/topology/metric"
 	"weir/topology/sim"
+	"weir/topology/sim/lines"
 	"weir/topology/table"
 )
 
@@ -50,7 +51,7 @@ func (d *desk) Rows(name string) (map[string][]byte, error) {
 
 func (d *desk) Records(string) ([]sim.Record, error) { return d.findings, nil }
 
-func noon(minute int64) int64 { return defaultDate.UnixMilli() + (12*60+minute)*60_000 }
+func noon(minute int64) int64 { return lines.Day.UnixMilli() + (12*60+minute)*60_000 }
 
 func exampleCase() *desk {
 	hit := func(n uint64, observed string) []*table.Finding {

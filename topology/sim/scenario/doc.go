@@ -10,10 +10,7 @@
 //	12:01:00 payment.captured o1 amount=20.00 EUR method=card payment=p1 again
 //	----
 //
-// A line is a time, an event type, an order, and fields: name=value under the canonical name or a short one (customer, payment,
-// shipment, promised, expected, decline, reason, card). Three capital letters are the currency. Lines are category/product:quantityxprice, joined by
-// commas. "again" delivers the same event once more; otherwise every line is an event of its own, unless id= says otherwise. Times
-// are of 2026-01-01 or, in full, 2026-01-03T12:00:00.
+// The lines of events are those of package lines.
 //
 //	raw TOPIC [key=K]          each line is the value of a record, as it stands
 //	advance TIME               every stream of every partition has reached TIME; windows before it may close, rows may expire

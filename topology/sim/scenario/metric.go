@@ -13,6 +13,7 @@ import (
 	"weir/topology"
 	"weir/topology/event"
 	"weir/topology/metric"
+	"weir/topology/sim/lines"
 	"weir/topology/table"
 	"weir/topology/window"
 )
@@ -47,7 +48,7 @@ func ask(set *metric.Set, d *datadriven.TestData) (q question, err error) {
 				return q, fmt.Errorf("where=%s: %s has no label %q", value, q.metric.Name, q.label)
 			}
 		case "at":
-			at, err := parseTime(value)
+			at, err := lines.ParseTime(value)
 			if err != nil {
 				return q, err
 			}
@@ -104,7 +105,7 @@ func printMetric(r Runner, d *datadriven.TestData) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		p.line(formatTime(g.start), words...)
+		p.line(lines.FormatTime(g.start), words...)
 	}
 	if p.b.Len() == 0 {
 		return "none\n", nil

@@ -15,6 +15,7 @@ import (
 	"weir/topology/client"
 	"weir/topology/event"
 	"weir/topology/sim"
+	"weir/topology/sim/lines"
 )
 
 // Run plays the scenario file at path on a new Runner and compares what each command prints with the file. Only the schedule
@@ -50,7 +51,7 @@ type player struct {
 	setup     Setup
 	start     func(testing.TB, Setup) Runner
 	runner    Runner
-	writer    writer
+	writer    lines.Writer
 	rng       *rand.Rand
 	ticks     int
 	decisions int
@@ -59,10 +60,9 @@ type player struct {
 
 func newPlayer(setup Setup, start func(testing.TB, Setup) Runner) *player {
 	return &player{
-		setup:  setup,
-		start:  start,
-		writer: writer{sent: map[string]sim.Record{}, count: map[string]int{}},
-		rng:    rand.New(rand.NewPCG(setup.Schedule.Seed, 0x7363656e)),
+		setup: setup,
+		start: start,
+		rng:   rand.New(rand.NewPCG(setup.Schedule.Seed, 0x7363656e)),
 	}
 }
 
@@ -146,8 +146,8 @@ func (p *player) configure(d *datadriven.TestData) error {
 
 func (p *player) events(t testing.TB, d *datadriven.TestData) error {
 	var records []sim.Record
-	for line := range lines(d.Input) {
-		r, err := p.writer.record(line)
+	for line := range lines.Of(d.Input) {
+		r, err := p.writer.Record(line)
 		if err != nil {
 			return fmt.Errorf("%s: %w", line, err)
 		}
@@ -178,8 +178,8 @@ func (p *player) raw(t testing.TB, d *datadriven.TestData) error {
 		return fmt.Errorf("raw %q: name the topic: %s, %s or %s", topic, topology.Orders, topology.Payments, topology.Shipments)
 	}
 	var records []sim.Record
-	for line := range lines(d.Input) {
-		records = append(records, sim.Record{Topic: topic, Key: key, Value: []byte(line), Timestamp: event.UnixMilli(defaultDate.UnixMilli())})
+	for line := range lines.Of(d.Input) {
+		records = append(records, sim.Record{Topic: topic, Key: key, Value: []byte(line), Timestamp: event.UnixMilli(lines.Day.UnixMilli())})
 	}
 	return p.feed(t, records)
 }
@@ -199,7 +199,7 @@ var tickTypes = []event.Type{event.OrderUpdated, event.PaymentAttempted, event.S
 
 // advance gives every stream of every partition an event at the time, which moves all watermarks there.
 func (p *player) advance(t testing.TB, d *datadriven.TestData) error {
-	at, err := parseTime(argument(d))
+	at, err := lines.ParseTime(argument(d))
 	if err != nil {
 		return err
 	}
@@ -218,18 +218,6 @@ func (p *player) advance(t testing.TB, d *datadriven.TestData) error {
 	}
 	p.reached = max(p.reached, event.UnixMilli(at.UnixMilli()))
 	return p.feed(t, records)
-}
-
-// lines are the lines of an input that are neither empty nor comments.
-func lines(input string) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for line := range strings.SplitSeq(input, "\n") {
-			line = strings.TrimSpace(line)
-			if line != "" && line[0] != '#' && !yield(line) {
-				return
-			}
-		}
-	}
 }
 
 // withoutRepeats leaves out what injected duplicates may change: how many there were.

@@ -9,6 +9,7 @@ import (
 	"weir/topology"
 	"weir/topology/event"
 	"weir/topology/sim"
+	"weir/topology/sim/lines"
 	"weir/topology/table"
 )
 
@@ -60,14 +61,14 @@ func printOrder(r Runner, id string) (string, error) {
 	}
 	var p page
 	if o.Created {
-		p.line("created", formatTime(event.UnixMilli(o.CreatedAtMs)), named("customer", o.CustomerId), money(o.TotalMinor, o.Currency),
+		p.line("created", lines.FormatTime(event.UnixMilli(o.CreatedAtMs)), named("customer", o.CustomerId), money(o.TotalMinor, o.Currency),
 			named("region", o.Region), named("country", o.Country), named("channel", o.Channel))
 	} else {
 		p.line("waiting", "for order.created")
 	}
 	moment := func(name string, at int64, rest ...string) {
 		if at != 0 {
-			p.line(name, append([]string{formatTime(event.UnixMilli(at))}, rest...)...)
+			p.line(name, append([]string{lines.FormatTime(event.UnixMilli(at))}, rest...)...)
 		}
 	}
 	moment("paid", o.PaidAtMs)
@@ -89,9 +90,9 @@ func printOrder(r Runner, id string) (string, error) {
 	for _, e := range o.Entries {
 		expected := ""
 		if e.ExpectedAtMs != 0 {
-			expected = "expected " + formatTime(event.UnixMilli(e.ExpectedAtMs))
+			expected = "expected " + lines.FormatTime(event.UnixMilli(e.ExpectedAtMs))
 		}
-		p.line("- "+formatTime(event.UnixMilli(e.AtMs)), event.Type(e.Type).String(), money(e.AmountMinor, e.Currency), e.Source, e.Reference, e.Reason, expected)
+		p.line("- "+lines.FormatTime(event.UnixMilli(e.AtMs)), event.Type(e.Type).String(), money(e.AmountMinor, e.Currency), e.Source, e.Reference, e.Reason, expected)
 	}
 	return p.String(), nil
 }
@@ -117,7 +118,7 @@ func printFindings(r Runner) (string, error) {
 		hash         uint32
 		clause, part uint32
 	}
-	lines := map[identity]string{}
+	standing := map[identity]string{}
 	for _, record := range records {
 		if strings.HasPrefix(record.Key, sim.MarkPrefix) {
 			continue
@@ -128,16 +129,16 @@ func printFindings(r Runner) (string, error) {
 		}
 		id := identity{record.Key, f.Rule, f.Hit, f.RuleHash, f.Clause, f.Part}
 		if f.Withdrawn {
-			delete(lines, id)
+			delete(standing, id)
 			continue
 		}
 		part := ""
 		if f.Parts > 1 {
 			part = fmt.Sprintf(", part %d of %d", f.Part+1, f.Parts)
 		}
-		lines[id] = fmt.Sprintf("%s %s, order %s, at %s%s: %s\n", f.Rule, record.Key, f.OrderId, formatTime(event.UnixMilli(f.AtMs)), part, f.Reason)
+		standing[id] = fmt.Sprintf("%s %s, order %s, at %s%s: %s\n", f.Rule, record.Key, f.OrderId, lines.FormatTime(event.UnixMilli(f.AtMs)), part, f.Reason)
 	}
-	return orNone(slices.Sorted(maps.Values(lines))), nil
+	return orNone(slices.Sorted(maps.Values(standing))), nil
 }
 
 // printDeadLetters prints each kind of refusal of a key once: redeliveries are refused again.

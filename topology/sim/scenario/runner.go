@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"fmt"
-	"time"
 
 	"weir/topology/event"
 	"weir/topology/metric"
@@ -79,6 +78,3 @@ func Schedules(seeds int) []Schedule {
 }
 
 const plainName = "plain"
-
-// defaultDate is the day that a time without a date is of.
-var defaultDate = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)

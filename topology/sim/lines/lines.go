@@ -1,8 +1,19 @@
-package scenario
+// Package lines reads and writes events as people write them in scenarios and in the tests of rules: a line each.
+//
+//	12:00:00 order.created    o1 customer=c1 total=20.00 EUR ip=192.0.2.1 items=media/book:2x10.00,pen@s7:1x0.50
+//	12:01:00 payment.captured o1 amount=20.00 EUR card=fp_1 payment=p1
+//	12:05:00 payment.captured o1 again
+//
+// A line is a time, an event type, an order, and fields: name=value under the canonical name or a short one. Three capital letters are
+// the currency. Items are category/product@seller:quantityxprice, joined by commas; category and seller may be left out. "again"
+// delivers the same event once more; otherwise every line is an event of its own, unless id= says otherwise. Times are of Day or, in
+// full, 2026-01-03T12:00:00.
+package lines
 
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +26,7 @@ import (
 var shortNames = map[string]string{
 	"customer": "customer_id", "payment": "payment_id", "shipment": "shipment_id", "promised": "promised_at", "expected": "expected_at",
 	"decline": "decline_code", "reason": "cancel_reason", "card": "card.fingerprint", "ip": "client.ip", "device": "client.device_id",
-	"created_customer": "customer_created_at",
+	"created_customer": "customer_created_at", "email": "email_hash", "address": "shipping_address_hash", "session": "client.session_id",
 }
 
 // fieldNames are the canonical fields that a line may give. Others are a slip of the pen.
@@ -30,19 +41,37 @@ func init() {
 	}
 }
 
-// writer turns the lines of a file into records.
-type writer struct {
+// Day is that of a time without a date.
+var Day = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// Of are the lines of a text that are neither empty nor comments.
+func Of(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for line := range strings.SplitSeq(text, "\n") {
+			line = strings.TrimSpace(line)
+			if line != "" && line[0] != '#' && !yield(line) {
+				return
+			}
+		}
+	}
+}
+
+// Writer turns lines into records. The zero Writer has written none.
+type Writer struct {
 	sent  map[string]sim.Record // the last event of an order and type, for "again"
 	count map[string]int        // of events by order, for ids
 }
 
-// record reads one line of an events command.
-func (w *writer) record(line string) (sim.Record, error) {
+// Record is what one line says: Topic, Key, Value and, as its arrival, the event's time.
+func (w *Writer) Record(line string) (sim.Record, error) {
+	if w.sent == nil {
+		w.sent, w.count = map[string]sim.Record{}, map[string]int{}
+	}
 	words := strings.Fields(line)
 	if len(words) < 3 {
 		return sim.Record{}, fmt.Errorf("want TIME TYPE ORDER fields…, such as: 12:00 order.created o1 total=20.00 EUR")
 	}
-	at, err := parseTime(words[0])
+	at, err := ParseTime(words[0])
 	if err != nil {
 		return sim.Record{}, err
 	}
@@ -97,7 +126,7 @@ func addField(fields map[string]any, word string) error {
 		return fmt.Errorf("there is no field %q", name)
 	}
 	if strings.HasSuffix(name, "_at") {
-		at, err := parseTime(value)
+		at, err := ParseTime(value)
 		if err != nil {
 			return err
 		}
@@ -116,7 +145,7 @@ func addField(fields map[string]any, word string) error {
 	return nil
 }
 
-// parseItems reads category/product:quantityxprice,… where the category may be left out.
+// parseItems reads category/product@seller:quantityxprice,… where category and seller may be left out.
 func parseItems(text string) (items []map[string]any, err error) {
 	for part := range strings.SplitSeq(text, ",") {
 		product, rest, ok := strings.Cut(part, ":")
@@ -126,6 +155,10 @@ func parseItems(text string) (items []map[string]any, err error) {
 			return nil, fmt.Errorf("item %q: want category/product:quantityxprice, such as media/book:2x10.00", part)
 		}
 		item := map[string]any{"product_id": product, "quantity": n, "price": price}
+		if name, seller, ok := strings.Cut(product, "@"); ok {
+			item["product_id"], item["seller_id"] = name, seller
+			product = name
+		}
 		if category, name, ok := strings.Cut(product, "/"); ok {
 			item["category"], item["product_id"] = category, name
 		}
@@ -134,27 +167,27 @@ func parseItems(text string) (items []map[string]any, err error) {
 	return items, nil
 }
 
-// parseTime reads 12:00, 12:00:00, 12:00:00.250 or the same after a date, 2026-01-03T12:00.
-func parseTime(text string) (time.Time, error) {
+// ParseTime reads 12:00, 12:00:00, 12:00:00.250 or the same after a date, 2026-01-03T12:00.
+func ParseTime(text string) (time.Time, error) {
 	for _, layout := range []string{"2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02"} {
 		if at, err := time.Parse(layout, text); err == nil {
 			return at, nil
 		}
-		if at, err := time.Parse(layout, defaultDate.Format("2006-01-02")+"T"+text); err == nil {
+		if at, err := time.Parse(layout, Day.Format("2006-01-02")+"T"+text); err == nil {
 			return at, nil
 		}
 	}
 	return time.Time{}, fmt.Errorf("%q is no time: want 12:00:00 or 2026-01-03T12:00:00", text)
 }
 
-// formatTime writes a time as parseTime reads it, in the shortest way.
-func formatTime(at event.UnixMilli) string {
+// FormatTime writes a time as ParseTime reads it, in the shortest way.
+func FormatTime(at event.UnixMilli) string {
 	t := at.Time()
 	clock := t.Format("15:04:05")
 	if t.Nanosecond() != 0 {
 		clock = t.Format("15:04:05.000")
 	}
-	if t.Truncate(24 * time.Hour).Equal(defaultDate) {
+	if t.Truncate(24 * time.Hour).Equal(Day) {
 		return clock
 	}
 	return t.Format("2006-01-02T") + clock
