@@ -52,6 +52,9 @@ func Compile(d *Document) (*Set, error) {
 		return nil, b.problems
 	}
 	c.finish()
+	if problems := c.limits(d.Name); len(problems) > 0 {
+		return nil, problems
+	}
 	return s, nil
 }
 

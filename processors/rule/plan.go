@@ -183,9 +183,13 @@ func (c *compiler) finish() {
 	s := c.set
 	slices.SortFunc(s.rules, func(a, b *Rule) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(s.orders, func(a, b *orderRule) int { return cmp.Compare(a.rule.ID, b.rule.ID) })
-	for _, f := range c.features {
-		for i := range f.readings {
-			c.enter(&f.readings[i]) // named features are kept and can be looked at, whoever uses them
+	s.named = map[string][]string{}
+	for _, name := range sortedKeys(c.features) {
+		readings := c.features[name].readings
+		for i := range readings {
+			c.enter(&readings[i]) // named features are kept and can be looked at, whoever uses them
+			of := readings[i].kind + " " + readings[i].Text
+			s.named[of] = append(s.named[of], name)
 		}
 	}
 	byKind := map[string][]*seriesSpec{}

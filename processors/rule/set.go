@@ -18,6 +18,7 @@ type Set struct {
 	parts    map[uint32]*Part
 	types    [256]*typePlan // what group orders does with each type of events
 	orders   []*orderRule
+	named    map[string][]string // declared features by "kind text" of their readings
 }
 
 // State is where a rule is in its life.
