@@ -269,7 +269,9 @@ func TestTopicsThatMeetAreCoPartitioned(t *testing.T) {
 	want := map[string]string{
 		"orders.events": "order_id delete", "payments.events": "order_id delete", "shipments.events": "order_id delete",
 		"eu-" + topology.TableOrders: "order_id compact", "eu-" + topology.Deltas: "metric row delete", "eu-" + topology.TableMetrics: "metric row compact",
-		"eu-" + topology.Findings: " delete", "eu-" + topology.DeadLetters: " delete",
+		"eu-" + topology.Observations: "observed entity delete", "eu-" + topology.TableEntities: "observed entity compact",
+		"eu-" + topology.Findings: "alerted entity delete", "eu-" + topology.Commands: "alerted entity delete", "eu-" + topology.TableAlerts: "alerted entity compact",
+		"eu-" + topology.Alerts: " delete", "eu-" + topology.Rules: " compact", "eu-" + topology.DeadLetters: " delete",
 	}
 	if !reflect.DeepEqual(meets, want) {
 		t.Errorf("got  %v\nwant %v", meets, want)

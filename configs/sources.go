@@ -212,6 +212,8 @@ func (c *Config) TopicSpecs() ([]client.TopicSpec, error) {
 	for _, t := range n.Own() {
 		meets := map[string]string{
 			n.In(topology.TableOrders): "order_id", n.In(topology.Deltas): "metric row", n.In(topology.TableMetrics): "metric row",
+			n.In(topology.Observations): "observed entity", n.In(topology.TableEntities): "observed entity",
+			n.In(topology.Findings): "alerted entity", n.In(topology.Commands): "alerted entity", n.In(topology.TableAlerts): "alerted entity",
 		}[t.Name]
 		spec := stream(t.Name, meets)
 		if t.Kind == topology.Table {

@@ -23,6 +23,10 @@ type Latency struct {
 	Rate                float64
 	Seen                int
 	P50, P99, P999, Max time.Duration
+	AlertsDue           int // orders that had to raise an alert
+	AlertsSeen          int
+	AlertP50, AlertP99  time.Duration // from handing the order to the producer until its alert was read, committed, from the topic
+	AlertMax            time.Duration
 	CPUPerEvent         time.Duration // of process and serve together, over the measured part
 	ProcessCPU          time.Duration
 	ServeCPU            time.Duration
@@ -31,8 +35,12 @@ type Latency struct {
 func (l Latency) String() string {
 	us := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 / float64(max(l.Sent, 1)) }
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	return fmt.Sprintf("sent=%d rate=%.0f/s seen=%d p50_ms=%.0f p99_ms=%.0f p999_ms=%.0f max_ms=%.0f cpu_us_per_event=%.1f (process %.1f, serve %.1f)",
+	text := fmt.Sprintf("sent=%d rate=%.0f/s seen=%d p50_ms=%.0f p99_ms=%.0f p999_ms=%.0f max_ms=%.0f cpu_us_per_event=%.1f (process %.1f, serve %.1f)",
 		l.Sent, l.Rate, l.Seen, ms(l.P50), ms(l.P99), ms(l.P999), ms(l.Max), us(l.ProcessCPU+l.ServeCPU), us(l.ProcessCPU), us(l.ServeCPU))
+	if l.AlertsDue > 0 {
+		text += fmt.Sprintf("\nALERTS due=%d seen=%d p50_ms=%.0f p99_ms=%.0f max_ms=%.0f", l.AlertsDue, l.AlertsSeen, ms(l.AlertP50), ms(l.AlertP99), ms(l.AlertMax))
+	}
+	return text
 }
 
 // minutes remembers when each order of a minute was handed to the producer, and how many of them have been seen.
@@ -110,13 +118,23 @@ func RunLatency(ctx context.Context, o Options, metric string) (l Latency, err e
 		return l, err
 	}
 	defer ws.Close()
-	frames := make(chan error, 1)
+	frames := make(chan error, 2)
 	go func() { frames <- readFrames(ws, m) }()
+	alerts := newAlarms(m.from)
+	reading, stopReading := context.WithCancel(ctx)
+	defer stopReading()
+	if o.Fraud && o.Metrics == "w" {
+		go func() {
+			if err := alerts.read(reading, o.Kafka, prefix+"alerts"); err != nil {
+				frames <- err
+			}
+		}()
+	}
 
 	var cpuFrom [2]time.Duration
 	var sentFrom int
 	started := time.Now()
-	l.Sent, err = pace(ctx, cl, t, o, m, func(sent int) {
+	l.Sent, err = pace(ctx, cl, t, o, m, alerts, func(sent int) {
 		if sentFrom == 0 && time.Since(started) >= o.Warm {
 			sentFrom = sent
 			for i, c := range children {
@@ -138,8 +156,11 @@ func RunLatency(ctx context.Context, o Options, metric string) (l Latency, err e
 	}
 	select {
 	case err := <-frames:
-		return l, fmt.Errorf("the websocket ended: %w", err)
+		return l, fmt.Errorf("a reader ended: %w", err)
 	case <-time.After(3 * time.Second): // the last orders' frames
+	}
+	if err := alerts.await(ctx, time.Minute); err != nil {
+		return l, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -148,14 +169,33 @@ func RunLatency(ctx context.Context, o Options, metric string) (l Latency, err e
 		return l, errors.New("no order was seen at the websocket")
 	}
 	slices.Sort(m.seen)
-	q := func(p float64) time.Duration { return m.seen[int(p*float64(len(m.seen)-1))] }
-	l.P50, l.P99, l.P999, l.Max = q(.5), q(.99), q(.999), q(1)
+	l.P50, l.P99, l.P999, l.Max = quantile(m.seen, .5), quantile(m.seen, .99), quantile(m.seen, .999), quantile(m.seen, 1)
+	alerts.mu.Lock()
+	defer alerts.mu.Unlock()
+	if !o.Fraud || o.Metrics != "w" {
+		return l, nil
+	}
+	l.AlertsDue, l.AlertsSeen = alerts.sent, len(alerts.seen)
+	if l.AlertsSeen != l.AlertsDue {
+		return l, fmt.Errorf("of %d orders that had to raise an alert %d did", l.AlertsDue, l.AlertsSeen)
+	}
+	slices.Sort(alerts.seen)
+	l.AlertP50, l.AlertP99, l.AlertMax = quantile(alerts.seen, .5), quantile(alerts.seen, .99), quantile(alerts.seen, 1)
 	return l, nil
 }
 
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[int(q*float64(len(sorted)-1))]
+}
+
 // pace produces o.Rate events a second at their own time, orders, payments and shipments in equal parts.
-func pace(ctx context.Context, cl *kgo.Client, t topics, o Options, m *minutes, tick func(sent int)) (int, error) {
+func pace(ctx context.Context, cl *kgo.Client, t topics, o Options, m *minutes, alerts *alarms, tick func(sent int)) (int, error) {
 	w := newWorkload()
+	raises := false
+	w.paced = func(o *order, i int) { raises = o.probe(i) }
 	run := time.Now().UnixMilli()
 	sent, orders := 0, 0
 	var failed error
@@ -175,7 +215,12 @@ func pace(ctx context.Context, cl *kgo.Client, t topics, o Options, m *minutes, 
 		for due := int(elapsed.Seconds() * float64(o.Rate) / 3); orders < due; orders++ {
 			now := time.Now()
 			m.produce(now)
-			send(w.orderEvent(orders, fmt.Sprintf("lat-%d-%09d", run, orders), now))
+			id := fmt.Sprintf("lat-%d-%09d", run, orders)
+			e := w.orderEvent(orders, id, now)
+			if raises {
+				alerts.produce(id, now)
+			}
+			send(e)
 			if j := orders - wPaymentAfter; j >= 0 {
 				send(w.paymentEvent(j, now))
 			}

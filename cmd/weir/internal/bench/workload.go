@@ -16,8 +16,9 @@ import (
 type workload struct {
 	rand  *rand.Rand
 	start time.Time
-	ring  []order // those whose shipment is still to come
-	first int     // number of the order at ring[0]
+	ring  []order               // those whose shipment is still to come
+	first int                   // number of the order at ring[0]
+	paced func(o *order, i int) // changes an order's customer; nil: W as it is
 }
 
 type order struct {
@@ -51,6 +52,9 @@ type record struct {
 // orderEvent makes order i. The draws of one order stay together: customer, amount, then the fields of its text.
 func (w *workload) orderEvent(i int, id string, at time.Time) record {
 	o := order{id: id, customer: int(w.rand.ExpFloat64() * 20000), amount: float64(w.rand.Intn(50000))/100 + 1, at: at}
+	if w.paced != nil {
+		w.paced(&o, i)
+	}
 	w.ring = append(w.ring, o)
 	r := w.rand
 	return record{0, o.id, fmt.Sprintf(`{"event_id":"o-%d","event_type":"OrderPlaced","order_id":"%s","customer_id":"cust-%06d","amount":%.2f,"currency":"EUR","region":"%s","category":"%s","items":%d,"ip":"10.%d.%d.%d","device_id":"dev-%06d","timestamp":%d}`,
