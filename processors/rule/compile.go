@@ -333,6 +333,9 @@ func (c *compiler) orderRule(r *Rule, def *Definition, fail func(string, error))
 	default:
 		spec.Expect = &Expect{def.Expect.Event, span("expect.within", def.Expect.Within), def.Expect.After, def.Expect.Unless}
 	}
+	if r.Late != Revise {
+		fail("late", fmt.Errorf("%s has no meaning here: what an order's own events show always follows them", r.Late))
+	}
 	if r.Entity == "" {
 		r.Entity = "order"
 	}

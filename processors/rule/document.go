@@ -319,6 +319,9 @@ type position struct{ Line, Column int }
 
 func firstToken(n ast.Node) position {
 	if m, ok := n.(*ast.MappingNode); ok && len(m.Values) > 0 {
+		if m.IsFlowStyle {
+			return position{m.Start.Position.Line, m.Start.Position.Column}
+		}
 		n = m.Values[0].Key
 	} else if v, ok := n.(*ast.MappingValueNode); ok {
 		n = v.Key

@@ -218,6 +218,7 @@ func TestErrorsSayWhere(t *testing.T) {
 		{"rules:\n  - id: a\n    when: filter([1], # > 0) > 1\n", "x.yaml:3:"},
 		{"rules:\n  - id: a\n    whn: total > 5\n", "x.yaml:3:5: unknown field"},
 		{"rules:\n  - id: a\n    when: total > 5\n    severity: dire\n", "x.yaml:4:15: rule a: severity:"},
+		{"rules:\n  - id: a\n    late: drop\n    expect: {event: dispatched, within: 48h, after: paid}\n", "x.yaml:3:11: rule a: late: drop has no meaning here"},
 		{"rules:\n  - id: a\n    when: count(5y) > 5\n", "a window of 5y: use 1s to 400d"},
 		{"rules:\n  - id: a\n    when: total > 5\n  - id: a\n    when: total > 6\n", "x.yaml:4:9: rule a: id: there are two rules of this id"},
 	} {
@@ -276,6 +277,16 @@ func TestADocumentGoesThroughItsText(t *testing.T) {
 	}
 	if m := d.Merge(d).Without("velocity"); len(m.Rules) != len(d.Rules)-1 {
 		t.Errorf("%d rules", len(m.Rules))
+	}
+}
+
+func TestADefinitionOnOneLineKeepsItsText(t *testing.T) {
+	d, err := Parse("x.yaml", []byte("rules:\n  - {id: a, when: total > 5}\n  - id: b\n    when: total > 6\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Rules[0].Text != "{id: a, when: total > 5}\n" || d.Rules[1].Text != "id: b\nwhen: total > 6\n" {
+		t.Errorf("got %q and %q", d.Rules[0].Text, d.Rules[1].Text)
 	}
 }
 
