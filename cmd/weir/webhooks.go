@@ -21,7 +21,8 @@ func newWebhooks(sys system) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "webhooks",
 		Short: "Show who is told about alerts, or send one a test",
-		Long: long("Shows the receivers that are told about alerts, or sends one a test. They are in the configuration file, under webhooks; they are told where the group alerts runs.",
+		Long: long(`Shows the receivers that are told about alerts, or sends one a test. They are in the configuration file, under webhooks;
+they are told where the group alerts runs.`,
 			"Each receiver has a consumer group of its own, weir-webhooks-NAME: `kafka-consumer-groups --reset-offsets` makes it be told again."),
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

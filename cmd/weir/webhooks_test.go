@@ -47,11 +47,13 @@ func TestATestTellsWhatTheReceiverAnswered(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	settings := "webhooks: [{name: desk, url: \"" + server.URL + "\", events: [ended], secret: hush-hush-hush-hush}]"
-	if code, out, errs := webhooks(t, settings, "test", "desk"); code != 0 || !strings.Contains(out, "status 200 OK") || !strings.Contains(out, "seen[2J by desk") {
+	code, out, errs := webhooks(t, settings, "test", "desk")
+	if code != 0 || !strings.Contains(out, "status 200 OK") || !strings.Contains(out, "seen[2J by desk") {
 		t.Errorf("exit %d\n%s%s", code, out, errs)
 	}
 	status = http.StatusForbidden
-	if code, out, errs := webhooks(t, settings, "test", "desk"); code != exitFailed || !strings.Contains(out, "status 403 Forbidden") || !strings.Contains(errs, "did not take") {
+	code, out, errs = webhooks(t, settings, "test", "desk")
+	if code != exitFailed || !strings.Contains(out, "status 403 Forbidden") || !strings.Contains(errs, "did not take") {
 		t.Errorf("exit %d\n%s%s", code, out, errs)
 	}
 	if code, _, errs := webhooks(t, settings, "test", "dsk"); code != exitFailed || !strings.Contains(errs, "there are: desk") {

@@ -28,7 +28,7 @@ func parse(value []byte) (*alert.Event, error) {
 	case e.ID == "" || len(e.ID) > maxIDBytes || strings.ContainsFunc(e.ID, func(c rune) bool { return c <= ' ' || c > '~' }):
 		return nil, errors.New("no CloudEvent of an alert: its id cannot be the value of a header")
 	case !strings.HasPrefix(e.Type, typePrefix):
-		return nil, errors.New("no CloudEvent of an alert: its type does not begin with " + typePrefix)
+		return nil, fmt.Errorf("no CloudEvent of an alert: its type %q is none of %s…", cut(e.Type, maxIDBytes), typePrefix)
 	case e.Data == nil || e.Data.Alert == nil:
 		return nil, errors.New("no CloudEvent of an alert: it has no data")
 	}

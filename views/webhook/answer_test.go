@@ -23,8 +23,8 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 
 func TestBackoffDoublesFromHalfASecondToTenMinutes(t *testing.T) {
 	const nearly = 0.999999
-	for n, ceiling := range map[int]time.Duration{1: 500 * time.Millisecond, 2: time.Second, 5: 8 * time.Second, 10: 256 * time.Second, 11: 512 * time.Second,
-		12: 10 * time.Minute, 13: 10 * time.Minute, 1000: 10 * time.Minute} {
+	for n, ceiling := range map[int]time.Duration{1: 500 * time.Millisecond, 2: time.Second, 5: 8 * time.Second,
+		10: 256 * time.Second, 11: 512 * time.Second, 12: 10 * time.Minute, 13: 10 * time.Minute, 1000: 10 * time.Minute} {
 		if got := backoff(n, nearly); got > ceiling || got < ceiling-ceiling/1000 {
 			t.Errorf("after %d failures at most %s, want %s", n, got, ceiling)
 		}

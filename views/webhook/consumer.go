@@ -1,12 +1,10 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"sync"
 	"time"
 
@@ -20,7 +18,6 @@ import (
 	"weir/topology"
 	"weir/topology/alert"
 	"weir/topology/client"
-	"weir/topology/event"
 )
 
 // Config is what the deliveries need.
@@ -41,16 +38,6 @@ type Webhooks struct {
 // GroupPrefix begins the name of each receiver's consumer group; the receiver's name follows.
 const GroupPrefix = "weir-webhooks-"
 
-// Headers of dead letters beside those of package event.
-const (
-	HeaderReceiver = "weir-receiver"
-	HeaderStatus   = "weir-status"   // of the last answer; 0: none came
-	HeaderAttempts = "weir-attempts" // 0: it was no event of an alert
-)
-
-// ReasonWebhook is the reason of dead letters that a receiver did not take.
-const ReasonWebhook event.Reason = "webhook"
-
 // Times of the edge to Kafka.
 const (
 	sessionTimeout = 10 * time.Second // after which another instance takes over from one that died
@@ -60,15 +47,12 @@ const (
 	askWithin      = 10 * time.Second
 	settleMost     = 3 * time.Second // for requests under way when partitions go
 	stopMost       = 5 * time.Second // and when the process stops
-	buryAgain      = 5 * time.Second
 )
 
-// Limits of what is read ahead for one receiver, and of a dead letter.
+// Limits of what is read ahead for one receiver.
 const (
 	fetchBytes          = 4 << 20
 	fetchPartitionBytes = 256 << 10
-	maxLetterBytes      = 900 << 10
-	cutBytes            = 64 << 10
 )
 
 // New checks the receivers and connects nothing yet.
@@ -310,32 +294,4 @@ func (c *consumer) measure(ctx context.Context) {
 	}
 	c.mu.Unlock()
 	c.stats.lag.Set(float64(lag))
-}
-
-// bury writes a dead letter and returns when Kafka has it, or when ctx has ended.
-func (c *consumer) bury(ctx context.Context, l letter) error {
-	r := &kgo.Record{Topic: c.cfg.Names.In(topology.DeadLetters), Key: []byte(l.key), Value: l.value}
-	headers := event.DeadLetterHeaders(&event.Malformed{Reason: ReasonWebhook, Detail: c.receiver.Name + ": " + cut(l.why, 1<<10)}, c.topic, l.partition, l.offset)
-	headers[HeaderReceiver] = []byte(c.receiver.Name)
-	headers[HeaderStatus] = strconv.AppendInt(nil, int64(l.status), 10)
-	headers[HeaderAttempts] = strconv.AppendInt(nil, int64(l.attempts), 10)
-	if size := len(r.Key) + len(r.Value); size > maxLetterBytes {
-		headers[event.HeaderSize] = strconv.AppendInt(nil, int64(size), 10)
-		r.Key, r.Value = r.Key[:min(len(r.Key), cutBytes)], bytes.Clone(r.Value[:min(len(r.Value), cutBytes)])
-	}
-	for name, value := range headers {
-		r.Headers = append(r.Headers, kgo.RecordHeader{Key: name, Value: value})
-	}
-	for {
-		err := c.cl.ProduceSync(ctx, r).FirstErr()
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		c.log.Error("a dead letter cannot be written; trying again", "receiver", c.receiver.Name, "error", err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(buryAgain):
-		}
-	}
 }

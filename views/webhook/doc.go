@@ -21,8 +21,9 @@
 //	format.go        bodies: slack.go, alertmanager.go
 //	sign.go          secrets and signatures
 //	answer.go        what an answer means: done, again, never
-//	schedule.go      what is sent next, and what may be committed; pure
+//	schedule.go      what is sent next, and what may be committed; pure (heads.go: its heap)
 //	deliver.go       sends what the schedule says (clock, goroutines)
 //	http.go          one request
-//	consumer.go      the consumer group and the dead letters (Kafka)
+//	consumer.go      the consumer group (Kafka)
+//	letter.go        dead letters (Kafka)
 package webhook

@@ -66,7 +66,8 @@ func TestATextFromOutsideDoesNotBreakASlackMessage(t *testing.T) {
 	if err := json.Unmarshal(m.body, &message); err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(string(m.body), `<!channel`) || strings.Contains(message.Text, "<!") || strings.Contains(message.Blocks[len(message.Blocks)-1].Elements[0].Text, "<@") {
+	if strings.Contains(string(m.body), `<!channel`) || strings.Contains(message.Text, "<!") ||
+		strings.Contains(message.Blocks[len(message.Blocks)-1].Elements[0].Text, "<@") {
 		t.Error("a text can notify people")
 	}
 	within := func(text slackText, limit int) {
@@ -147,7 +148,8 @@ func TestAnAlertThatHasAnotherIDEndsTheOneBefore(t *testing.T) {
 func TestAmountsAreWrittenInMajorUnits(t *testing.T) {
 	for want, m := range map[string]alert.Money{
 		"612.50 EUR": {Amount: "61250", Currency: "EUR", Exponent: 2}, "0.05 EUR": {Amount: "5", Currency: "EUR", Exponent: 2},
-		"-0.50 USD": {Amount: "-50", Currency: "USD", Exponent: 2}, "700 JPY": {Amount: "700", Currency: "JPY"}, "1.234 KWD": {Amount: "1234", Currency: "KWD", Exponent: 3},
+		"-0.50 USD": {Amount: "-50", Currency: "USD", Exponent: 2},
+		"700 JPY":   {Amount: "700", Currency: "JPY"}, "1.234 KWD": {Amount: "1234", Currency: "KWD", Exponent: 3},
 	} {
 		if got := amount(&m); got != want {
 			t.Errorf("got %s, want %s", got, want)

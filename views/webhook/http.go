@@ -74,7 +74,8 @@ func (p *poster) post(ctx context.Context, e *alert.Event, raw []byte, keep int6
 	if err == nil { // what the status has told is true even where the body breaks off
 		_, _ = io.Copy(io.Discard, body)
 	}
-	return Answer{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()), Took: time.Since(started), Body: string(kept)}
+	wait := retryAfter(resp.Header.Get("Retry-After"), time.Now())
+	return Answer{Status: resp.StatusCode, RetryAfter: wait, Took: time.Since(started), Body: string(kept)}
 }
 
 func (p *poster) request(ctx context.Context, e *alert.Event, raw []byte, now time.Time) (*http.Request, error) {

@@ -32,7 +32,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func told(t testing.TB, kind, entity string, revision int64) (*alert.Event, []byte) {
 	t.Helper()
 	a := &alert.Alert{
-		ID: "3f0c" + strconv.FormatInt(revision, 10), Rule: "card_testing", Version: 2, Title: "Card testing", Reason: "many cards in 5 minutes from one address",
+		ID: "3f0c" + strconv.FormatInt(revision, 10), Rule: "card_testing", Version: 2, Title: "Card testing",
+		Reason: "many cards in 5 minutes from one address",
 		Entity: entity, Severity: "high", Score: 80, CaseScore: 90, Status: alert.Open, Episode: alert.Active, Revision: revision,
 		Started: "2026-01-31T09:00:00Z", Last: "2026-01-31T09:05:00Z", Hits: 7, Orders: 6,
 		AtRisk:      &alert.Money{Amount: "61250", Currency: "EUR", Exponent: 2},

@@ -367,7 +367,8 @@ func TestInstancesShareAReceiver(t *testing.T) {
 	for _, f := range families {
 		names = append(names, f.GetName())
 	}
-	if want := []string{"weir_webhook_deliveries_total", "weir_webhook_lag_events", "weir_webhook_retries_total", "weir_webhook_seconds"}; !slices.Equal(names, want) {
+	want := []string{"weir_webhook_deliveries_total", "weir_webhook_lag_events", "weir_webhook_retries_total", "weir_webhook_seconds"}
+	if !slices.Equal(names, want) {
 		t.Errorf("series %v, want %v", names, want)
 	}
 }

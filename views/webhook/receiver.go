@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"regexp"
@@ -192,19 +193,11 @@ func readSmall(name string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	b := make([]byte, maxSecretBytes+1)
-	n := 0
-	for n < len(b) {
-		m, err := f.Read(b[n:])
-		n += m
-		if err != nil || m == 0 {
-			break
-		}
+	b, err := io.ReadAll(io.LimitReader(f, maxSecretBytes+1))
+	if err == nil && len(b) > maxSecretBytes {
+		err = fmt.Errorf("%s has more than %d bytes", name, maxSecretBytes)
 	}
-	if n > maxSecretBytes {
-		return "", fmt.Errorf("%s has more than %d bytes", name, maxSecretBytes)
-	}
-	return string(b[:n]), nil
+	return string(b), err
 }
 
 // Shown is the address without what may be a secret: a user, a query, and the path of a Slack webhook.

@@ -20,7 +20,8 @@ func newStats(reg prometheus.Registerer) *stats {
 	s := &stats{
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "weir_webhook_deliveries_total",
 			Help: "Events of alerts that a receiver has taken (delivered) or that went to the dead letters (dead_letter)."}, []string{"receiver", "outcome"}),
-		retries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "weir_webhook_retries_total", Help: "Requests that repeat an earlier one."}, []string{"receiver"}),
+		retries: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "weir_webhook_retries_total",
+			Help: "Requests that repeat an earlier one."}, []string{"receiver"}),
 		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "weir_webhook_lag_events",
 			Help: "Records of the topic alerts, of the partitions held here, that a receiver is behind."}, []string{"receiver"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "weir_webhook_seconds", Help: "Time of one request to a receiver.",
