@@ -6,8 +6,6 @@ import (
 	"os"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"weir/topology"
 )
 
 // Stats counts what was done to the instances.
@@ -56,8 +54,8 @@ func (w *Weir) anyone() *instance { return w.instances[w.rng.IntN(len(w.instance
 // as on another machine.
 func (w *Weir) crash(in *instance) error {
 	w.stats.Crashes++
-	for _, group := range []string{topology.GroupOrders, topology.GroupMetrics} {
-		if err := w.fence(w.in(group) + "-" + in.name); err != nil {
+	for _, g := range w.groups {
+		if err := w.fence(w.in(g.Name) + "-" + in.name); err != nil {
 			return err
 		}
 	}
@@ -98,8 +96,8 @@ func (w *Weir) kick(in *instance) error {
 	w.stats.Kicks++
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	for _, group := range []string{topology.GroupOrders, topology.GroupMetrics} {
-		if err := w.leave(ctx, group, in.name); err != nil {
+	for _, g := range w.groups {
+		if err := w.leave(ctx, g.Name, in.name); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -70,7 +71,7 @@ func (w *Weir) runtimes(in *instance) ([]*engine.Runtime, error) {
 		return pipeline.Processors(&in.config, deps)
 	}
 	config := in.config
-	config.Groups = []string{"metrics"}
+	config.Groups = slices.DeleteFunc(slices.Clone(config.Groups), func(name string) bool { return name == "orders" })
 	runtimes, err := pipeline.Processors(&config, deps)
 	if err != nil {
 		return nil, err

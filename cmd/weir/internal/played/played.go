@@ -48,6 +48,7 @@ type Weir struct {
 	own      bool // settings holds what the configuration has no key for
 	set      *metric.Set
 	rules    *rule.Current
+	groups   []sim.Group // as the simulator has them: names, inputs, deadlines
 	schedule scenario.Schedule
 	rng      *rand.Rand
 	stats    Stats
@@ -95,7 +96,7 @@ func (w *Weir) configure(setup scenario.Setup) (err error) {
 	standard := orders.DefaultSettings()
 	w.own = w.settings.MaxEntries != standard.MaxEntries || w.settings.MaxWaiting != standard.MaxWaiting
 	flags := map[string]string{
-		"groups":            "orders,metrics",
+		"groups":            "orders,metrics,entities,alerts",
 		"kafka.brokers":     strings.Join(w.place.Brokers, ","),
 		"topics.prefix":     w.place.Prefix,
 		"topics.orders":     w.place.Prefix + topology.Orders,
@@ -129,8 +130,11 @@ func (w *Weir) configure(setup scenario.Setup) (err error) {
 		return err
 	}
 	w.config = loaded.Config
-	w.set, err = pipeline.Metrics(&w.config)
-	return err
+	if w.set, err = pipeline.Metrics(&w.config); err != nil {
+		return err
+	}
+	w.groups = simulated.Groups(w.settings, w.set, w.rules, setup.Schedule.Partitions)
+	return nil
 }
 
 // open creates the topics and begins to read them.
@@ -277,7 +281,8 @@ func (w *Weir) remove() error {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	var errs []error
-	for _, group := range []string{topology.GroupOrders, topology.GroupMetrics} {
+	for _, g := range w.groups {
+		group := g.Name
 		if err := w.leave(ctx, group, w.started...); err != nil {
 			errs = append(errs, err)
 		}

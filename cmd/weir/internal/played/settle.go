@@ -10,11 +10,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"weir/processors/metrics"
-	"weir/processors/orders"
+	"weir/cmd/weir/internal/simulated"
 	"weir/topology"
 	"weir/topology/engine"
 	"weir/topology/event"
+	"weir/topology/sim"
 	"weir/topology/table"
 )
 
@@ -56,10 +56,10 @@ func (w *Weir) Settle(reached event.UnixMilli) error {
 // watermark is still to be passed on and no timer is due, then nothing will be written any more.
 func (w *Weir) missing(ctx context.Context, reached event.UnixMilli) (missing []string, err error) {
 	positions := map[string]kadm.OffsetResponses{}
-	for _, group := range []string{topology.GroupOrders, topology.GroupMetrics} {
-		positions[group], err = w.adm.FetchOffsets(ctx, w.in(group))
+	for _, g := range w.groups {
+		positions[g.Name], err = w.adm.FetchOffsets(ctx, w.in(g.Name))
 		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // nobody has joined yet
-			return nil, fmt.Errorf("asking for the offsets of group %s: %w", group, err)
+			return nil, fmt.Errorf("asking for the offsets of group %s: %w", g.Name, err)
 		}
 	}
 	open, err := w.reading.catchUp(ctx)
@@ -69,18 +69,16 @@ func (w *Weir) missing(ctx context.Context, reached event.UnixMilli) (missing []
 	for _, tp := range open {
 		missing = append(missing, fmt.Sprintf("a transaction is open in %s", tp))
 	}
-	for group, topics := range map[string][]string{
-		topology.GroupOrders: {topology.Orders, topology.Payments, topology.Shipments}, topology.GroupMetrics: {topology.Deltas},
-	} {
-		for _, topic := range topics {
+	for _, g := range w.groups {
+		for _, topic := range g.Inputs {
 			for p := range w.Partitions() {
 				next := w.reading.logs[topicPartition{w.in(topic), p}].next
 				at := int64(0)
-				if o, ok := positions[group].Lookup(w.in(topic), p); ok {
+				if o, ok := positions[g.Name].Lookup(w.in(topic), p); ok {
 					at = max(o.At, 0)
 				}
 				if at < next {
-					missing = append(missing, fmt.Sprintf("%s has committed %s/%d up to offset %d of %d", group, topic, p, at, next))
+					missing = append(missing, fmt.Sprintf("%s has committed %s/%d up to offset %d of %d", g.Name, topic, p, at, next))
 				}
 			}
 		}
@@ -95,29 +93,36 @@ func (w *Weir) missing(ctx context.Context, reached event.UnixMilli) (missing []
 	return missing, nil
 }
 
-// watermarks tells which partitions have not reached a time, and which of group orders have not passed theirs on.
+// place is a partition of a group.
+type place struct {
+	group     string
+	partition int32
+}
+
+// watermarks tells which partitions have not reached a time, and which do not know how far those of the groups before them are.
 func (w *Weir) watermarks(reached event.UnixMilli) (missing []string, err error) {
-	passed := map[int32]event.UnixMilli{}
-	for _, group := range []string{topology.GroupOrders, topology.GroupMetrics} {
+	at := map[place]event.UnixMilli{}
+	for _, g := range w.groups { // a group comes after those that it hears of
 		for p := range w.Partitions() {
-			m, err := w.marks(group, p)
+			m, err := w.marks(g.Name, p)
 			if err != nil {
 				return nil, err
 			}
-			if at := event.UnixMilli(m.WatermarkMs); at < reached {
-				missing = append(missing, fmt.Sprintf("the watermark of %s/%d is %s and not %s", group, p, at.Time(), reached.Time()))
+			here := place{g.Name, p}
+			at[here] = event.UnixMilli(m.WatermarkMs)
+			if at[here] < reached {
+				missing = append(missing, fmt.Sprintf("the watermark of %v is %s and not %s", here, at[here].Time(), reached.Time()))
 			}
-			if group == topology.GroupOrders {
-				passed[p] = event.UnixMilli(m.WatermarkMs)
-				continue
-			}
-			known := map[int32]event.UnixMilli{}
+			known := map[place]event.UnixMilli{}
 			for _, s := range m.Sources {
-				known[s.Partition] = event.UnixMilli(s.WatermarkMs)
+				known[place{s.Source, s.Partition}] = event.UnixMilli(s.WatermarkMs)
 			}
-			for from, at := range passed {
-				if known[from] != at {
-					missing = append(missing, fmt.Sprintf("%s/%d knows %s of %s/%d, which is at %s", group, p, known[from].Time(), topology.GroupOrders, from, at.Time()))
+			for _, before := range upstream(g) {
+				for from := range w.Partitions() {
+					there := place{before, from}
+					if heard := known[place{w.in(before), from}]; heard != at[there] {
+						missing = append(missing, fmt.Sprintf("%v knows %s of %v, which is at %s", here, heard.Time(), there, at[there].Time()))
+					}
 				}
 			}
 		}
@@ -125,37 +130,29 @@ func (w *Weir) watermarks(reached event.UnixMilli) (missing []string, err error)
 	return missing, nil
 }
 
+// upstream are the groups whose watermarks make a group's own.
+func upstream(g sim.Group) []string {
+	if len(g.Sources) == 0 && len(g.Upstream) == 0 {
+		return []string{topology.GroupOrders}
+	}
+	return g.Upstream
+}
+
 // timers tells which rows are past their deadline.
 func (w *Weir) timers(event.UnixMilli) (missing []string, err error) {
-	deadlines := map[string]func(key string, row []byte) (event.UnixMilli, error){
-		topology.GroupOrders: func(_ string, row []byte) (event.UnixMilli, error) {
-			var o table.Order
-			err := o.UnmarshalVT(row)
-			return orders.Deadline(&w.settings, &o), err
-		},
-		topology.GroupMetrics: func(key string, row []byte) (event.UnixMilli, error) {
-			var c table.Cell
-			err := c.UnmarshalVT(row)
-			at, _ := metrics.Deadline(w.set, key, &c)
-			return at, err
-		},
-	}
-	for group, deadline := range deadlines {
+	for _, g := range w.groups {
+		rows := g.New() // the simulator's, which knows the same deadlines
 		for p := range w.Partitions() {
-			m, err := w.marks(group, p)
+			m, err := w.marks(g.Name, p)
 			if err != nil {
 				return nil, err
 			}
-			for key, row := range w.reading.logs[w.tablePartition(group, p)].rows {
+			for key, row := range w.reading.logs[w.tablePartition(g.Name, p)].rows {
 				if isReserved(key) {
 					continue
 				}
-				at, err := deadline(key, row)
-				if err != nil {
-					return nil, fmt.Errorf("row %q of %s: %w", key, group, err)
-				}
-				if at > 0 && at <= event.UnixMilli(m.WatermarkMs) {
-					missing = append(missing, fmt.Sprintf("row %q of %s/%d is past its deadline %s", key, group, p, at.Time()))
+				if at, ok := rows.Deadline(key, row); ok && at <= event.UnixMilli(m.WatermarkMs) {
+					missing = append(missing, fmt.Sprintf("row %q of %s/%d is past its deadline %s", key, g.Name, p, at.Time()))
 				}
 			}
 		}
@@ -164,8 +161,7 @@ func (w *Weir) timers(event.UnixMilli) (missing []string, err error) {
 }
 
 func (w *Weir) tablePartition(group string, p int32) topicPartition {
-	name := map[string]string{topology.GroupOrders: topology.TableOrders, topology.GroupMetrics: topology.TableMetrics}[group]
-	return topicPartition{w.in(name), p}
+	return topicPartition{w.in(simulated.Tables[group]), p}
 }
 
 // marks is what a partition of a group's table knows of event time, and its counters. The zero Marks stands for none.

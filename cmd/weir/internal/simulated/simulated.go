@@ -1,5 +1,6 @@
-// Package simulated is the whole weir in the simulator: both groups, wired as on Kafka. Its tests play the scenario files of
-// processors/*/testdata under many schedules, and hold the tables to an oracle that evaluates all events at once.
+// Package simulated is the whole weir in the simulator: all groups, wired as on Kafka. Its tests play the scenario files of
+// processors/*/testdata under many schedules, and hold the tables, the features and the alerts to oracles that evaluate all events
+// at once.
 package simulated
 
 import (
@@ -8,6 +9,8 @@ import (
 	"time"
 
 	"weir/configs"
+	"weir/processors/alerts"
+	"weir/processors/entities"
 	"weir/processors/metrics"
 	"weir/processors/orders"
 	"weir/processors/rule"
@@ -44,19 +47,25 @@ func New(setup scenario.Setup) (*Weir, error) {
 	if err != nil {
 		return nil, err
 	}
-	parsers := map[string]*event.Parser{}
-	for _, topic := range []string{topology.Orders, topology.Payments, topology.Shipments} {
-		parsers[topic] = event.Canonical()
-	}
 	s := setup.Schedule
 	cluster, err := sim.New(
 		sim.Config{Seed: s.Seed, Partitions: s.Partitions, Instances: s.Instances, Start: clockStart, Disorder: disorder,
 			CrashChance: s.Crash, AbortChance: s.Abort, RebalanceChance: s.Rebalance},
-		orders.Simulate(settings, set, rules, parsers), metrics.Simulate(set, s.Partitions))
+		Groups(settings, set, rules, s.Partitions)...)
 	if err != nil {
 		return nil, err
 	}
 	return &Weir{cluster: cluster, set: set}, nil
+}
+
+// Groups are all groups, each after those that it hears of.
+func Groups(settings orders.Settings, set *metric.Set, rules *rule.Current, partitions int32) []sim.Group {
+	parsers := map[string]*event.Parser{}
+	for _, topic := range []string{topology.Orders, topology.Payments, topology.Shipments} {
+		parsers[topic] = event.Canonical()
+	}
+	return []sim.Group{orders.Simulate(settings, set, rules, parsers), metrics.Simulate(set, partitions), entities.Simulate(rules),
+		alerts.Simulate(rules, partitions, 0, topology.GroupOrders, topology.GroupEntities)}
 }
 
 // Metrics are the definitions that a scenario runs with.
@@ -71,11 +80,8 @@ func Metrics(setup scenario.Setup) (*metric.Set, error) {
 	return metric.Load(configs.MetricsDefault, data)
 }
 
-// Rules are those that a scenario brings; nil without any.
+// Rules are those that a scenario brings. Without any there are none, so that a scenario stays about one thing.
 func Rules(setup scenario.Setup) (*rule.Current, error) {
-	if setup.RulesYAML == "" {
-		return nil, nil
-	}
 	set, err := rule.Load("the scenario's rules", []byte(setup.RulesYAML))
 	if err != nil {
 		return nil, err
@@ -125,7 +131,7 @@ func (w *Weir) Settle(reached event.UnixMilli) error {
 	if err := w.cluster.Settle(); err != nil {
 		return err
 	}
-	for _, group := range []string{topology.GroupOrders, topology.GroupMetrics} {
+	for group := range Tables {
 		if at := w.cluster.Watermark(group); at < reached {
 			return fmt.Errorf("everything is processed, but the watermark of %s is %s and not %s", group, at.Time(), reached.Time())
 		}
@@ -133,19 +139,28 @@ func (w *Weir) Settle(reached event.UnixMilli) error {
 	return nil
 }
 
+// Tables are the groups with their tables.
+var Tables = map[string]string{
+	topology.GroupOrders: topology.TableOrders, topology.GroupMetrics: topology.TableMetrics,
+	topology.GroupEntities: topology.TableEntities, topology.GroupAlerts: topology.TableAlerts,
+}
+
 // Rows returns a table's rows.
 func (w *Weir) Rows(table string) (map[string][]byte, error) {
-	group := map[string]string{topology.TableOrders: topology.GroupOrders, topology.TableMetrics: topology.GroupMetrics}[table]
-	if group == "" {
-		return nil, fmt.Errorf("there is no table %q", table)
-	}
-	rows := map[string][]byte{}
-	for key, row := range w.cluster.Rows(group) {
-		if key[0] != 0 {
-			rows[key] = row
+	for group, name := range Tables {
+		if name != table {
+			continue
 		}
+		rows := map[string][]byte{}
+		w.cluster.Each(group, func(key string, row []byte) bool {
+			if key[0] != 0 {
+				rows[key] = row
+			}
+			return true
+		})
+		return rows, nil
 	}
-	return rows, nil
+	return nil, fmt.Errorf("there is no table %q", table)
 }
 
 // Records returns the records of a topic.
