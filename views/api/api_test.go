@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,8 +146,10 @@ func TestOrder(t *testing.T) {
 		CapturedMinor: 1200, Duplicates: 1, Items: []*table.Item{{ProductId: "p", Quantity: 2, PriceMinor: 600}}, LastAtMs: at(time.Minute),
 		Entries: []*table.Entry{
 			{Type: uint32(event.OrderCreated), AtMs: at(0), AmountMinor: 1100, Currency: "JPY", Topic: "orders", Offset: 7, ArrivedAtMs: at(time.Second), Counted: true},
-			{Type: uint32(event.PaymentCaptured), AtMs: at(time.Minute), AmountMinor: 1200, Currency: "JPY", Source: "card", Reference: "pay-1", Topic: "payments", Offset: 9, Counted: true},
+			{Type: uint32(event.PaymentCaptured), AtMs: at(time.Minute), AmountMinor: 1200, Currency: "JPY", Source: "card", Reference: "pay-1", Topic: "payments", Offset: 9, Counted: true,
+				EventId: "e-2", Card: &table.Card{Fingerprint: "fp-1", Last4: "4242"}, Client: &table.Client{Ip: "1.2.3.4"}},
 		},
+		Raised: []*table.Raised{{Rule: "duplicate_capture", Entity: "order:o-1"}},
 	}
 	s.orders.rows["o-2"] = &table.Order{Entries: []*table.Entry{{Type: uint32(event.PaymentCaptured), AtMs: at(0), AmountMinor: 5, Currency: "EUR", Topic: "payments"}}}
 
@@ -158,6 +161,10 @@ func TestOrder(t *testing.T) {
 	if len(o.Timeline) != 2 || o.Timeline[0].Type != "order.created" || o.Timeline[0].Offset != 7 || o.Timeline[0].ArrivedAt.Sub(o.Timeline[0].Time) != time.Second ||
 		o.Timeline[1].Amount.Amount != "1200" || o.Timeline[1].Topic != "payments" || o.Timeline[1].Partition != 3 {
 		t.Errorf("%+v", o.Timeline)
+	}
+	if e := o.Timeline[1]; e.ID != "e-2" || *e.Card != (api.Card{Fingerprint: "fp-1", Last4: "4242"}) || e.Client.IP != "1.2.3.4" || o.Timeline[0].Card != nil ||
+		o.Timeline[0].Client != nil || !slices.Equal(o.State.Raised, []api.Raised{{Rule: "duplicate_capture", Entity: "order:o-1"}}) {
+		t.Errorf("%+v, raised %+v", o.Timeline, o.State.Raised)
 	}
 	o = api.Order{}
 	s.get(t, "/v1/orders/o-2", &o)

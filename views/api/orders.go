@@ -83,10 +83,27 @@ type OrderState struct {
 	LastEventAt  *time.Time `json:"last_event_at"`
 	Duplicates   int64      `json:"duplicates" doc:"redelivered events that were recognised"`
 	Findings     []string   `json:"findings"`
+	Raised       []Raised   `json:"raised" doc:"rules that hold of this order by itself: its amounts, its sequence, what was expected of it"`
+}
+
+// Raised is a rule that holds of an order.
+type Raised struct {
+	Rule   string `json:"rule"`
+	Entity string `json:"entity" doc:"that its alert is about" example:"order:o-1001"`
+}
+
+// Card is what a payment told of its card.
+type Card struct {
+	Fingerprint string `json:"fingerprint,omitempty"`
+	BIN         string `json:"bin,omitempty"`
+	Last4       string `json:"last4,omitempty"`
+	Country     string `json:"country,omitempty"`
+	Funding     string `json:"funding,omitempty"`
 }
 
 // Entry is one event of an order's life.
 type Entry struct {
+	ID         string     `json:"id,omitempty" doc:"the event's"`
 	Type       string     `json:"type"`
 	Time       time.Time  `json:"time" doc:"event time"`
 	ArrivedAt  *time.Time `json:"arrived_at" doc:"the record's Kafka timestamp"`
@@ -99,6 +116,8 @@ type Entry struct {
 	Country    string     `json:"country,omitempty" doc:"of the card or the shipment"`
 	Reason     string     `json:"reason,omitempty" doc:"decline code or reason of cancelling"`
 	ExpectedAt *time.Time `json:"expected_at,omitempty"`
+	Card       *Card      `json:"card,omitempty"`
+	Client     *Client    `json:"client,omitempty" doc:"of a payment"`
 	Counted    bool       `json:"counted" doc:"false while it waits for its order"`
 }
 
@@ -136,16 +155,23 @@ func instant(ms int64) *time.Time {
 func orderOf(id string, partition int32, row *table.Order, meta query.Meta) Order {
 	o := Order{OrderID: id, Partition: partition, Status: statusOf(row), Meta: meta, Timeline: make([]Entry, 0, len(row.Entries)),
 		State: OrderState{PaidAt: instant(row.PaidAtMs), DispatchedAt: instant(row.DispatchedAtMs), DeliveredAt: instant(row.DeliveredAtMs),
-			CancelledAt: instant(row.CancelledAtMs), LastEventAt: instant(row.LastAtMs), Duplicates: row.Duplicates, Findings: append([]string{}, row.Findings...)}}
+			CancelledAt: instant(row.CancelledAtMs), LastEventAt: instant(row.LastAtMs), Duplicates: row.Duplicates, Findings: append([]string{}, row.Findings...),
+			Raised: make([]Raised, 0, len(row.Raised))}}
+	for _, r := range row.Raised {
+		o.State.Raised = append(o.State.Raised, Raised{r.Rule, r.Entity})
+	}
 	if row.Created {
 		o.Facts = factsOf(row)
 		captured, refunded := money(row.CapturedMinor, row.Currency), money(row.RefundedMinor, row.Currency)
 		o.State.Captured, o.State.Refunded = &captured, &refunded
 	}
 	for _, e := range row.Entries {
-		entry := Entry{Type: event.Type(e.Type).String(), Time: event.UnixMilli(e.AtMs).Time(), ArrivedAt: instant(e.ArrivedAtMs),
+		entry := Entry{ID: e.EventId, Type: event.Type(e.Type).String(), Time: event.UnixMilli(e.AtMs).Time(), ArrivedAt: instant(e.ArrivedAtMs),
 			Topic: e.Topic, Partition: partition, Offset: e.Offset, Source: e.Source, Reference: e.Reference, Country: e.Country,
-			Reason: e.Reason, ExpectedAt: instant(e.ExpectedAtMs), Counted: e.Counted}
+			Reason: e.Reason, ExpectedAt: instant(e.ExpectedAtMs), Client: clientOf(e.Client), Counted: e.Counted}
+		if c := e.Card; c != nil {
+			entry.Card = &Card{c.Fingerprint, c.Bin, c.Last4, c.Country, c.Funding}
+		}
 		if e.Currency != "" {
 			m := money(e.AmountMinor, e.Currency)
 			entry.Amount = &m
@@ -161,13 +187,18 @@ func factsOf(row *table.Order) *Facts {
 		Region: row.Region, Country: row.Country, Channel: row.Channel, Category: row.Category, Coupon: row.Coupon, PromisedAt: instant(row.PromisedAtMs),
 		BillingCountry: row.BillingCountry, ShippingCountry: row.ShippingCountry, ShippingAddressID: row.ShippingAddressHash, EmailHash: row.EmailHash,
 		Items: make([]Item, 0, len(row.Items))}
-	if c := row.Client; c != nil && (c.Ip != "" || c.DeviceId != "" || c.SessionId != "" || c.UserAgent != "") {
-		f.Client = &Client{c.Ip, c.DeviceId, c.SessionId, c.UserAgent}
-	}
+	f.Client = clientOf(row.Client)
 	for _, it := range row.Items {
 		f.Items = append(f.Items, Item{it.ProductId, it.Category, it.SellerId, it.Quantity, money(it.PriceMinor, row.Currency)})
 	}
 	return f
+}
+
+func clientOf(c *table.Client) *Client {
+	if c == nil || c.Ip == "" && c.DeviceId == "" && c.SessionId == "" && c.UserAgent == "" {
+		return nil
+	}
+	return &Client{c.Ip, c.DeviceId, c.SessionId, c.UserAgent}
 }
 
 func statusOf(row *table.Order) string {
