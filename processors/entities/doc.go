@@ -5,10 +5,11 @@
 // time, decides the parts of rules that hang on them, and tells group alerts what holds, and what holds no longer (weir-findings).
 //
 //	step.go      Step: record + row → row + findings; pure
+//	insert.go    observations into the row, each once
 //	row.go       the row's bytes
-//	fold.go      what a row can no longer keep one by one becomes buckets
-//	read.go      features of one observation
-//	judge.go     gates: which observations are judged again, and the findings
+//	fold.go      buckets: what a row can no longer keep one by one; compact.go: what goes and what folds
+//	index.go     a row's values by series; read.go: features of one observation
+//	judge.go     gates: which observations are judged again; explain.go: the findings
 //	features.go  a row's features for people
 //	series.go    since when each series is kept
 //	group.go     goka; simulate.go: the simulator

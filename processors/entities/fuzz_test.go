@@ -18,7 +18,8 @@ func rowOf(t testing.TB) (*testJudge, *rule.Plan, []byte) {
 	plan.Series[1].Method = rule.HLL
 	e := newEntity(j, plan, time.Minute)
 	for n := range 30 {
-		f := &fact{Observation: newObservation(n, 1_000_000+int64(n)*900, "EUR", table.SeriesValue{Series: 10, Bits: f64(float64(n))}, table.SeriesValue{Series: 20, Bits: f64(1)})}
+		f := &fact{Observation: newObservation(n, 1_000_000+int64(n)*900, "EUR",
+			table.SeriesValue{Series: 10, Bits: f64(float64(n))}, table.SeriesValue{Series: 20, Bits: f64(1)})}
 		f.Gates = []table.Gate{{Part: 1, About: "order:o1", Operands: []table.Operand{{Kind: table.OperandText, Text: "x"}}}, {Part: 3}}
 		if err := e.send(f); err != nil {
 			t.Fatal(err)

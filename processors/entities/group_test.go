@@ -48,7 +48,8 @@ func startGroup(t *testing.T, rows map[string][]byte) *running {
 		}
 		specs = append(specs, client.TopicSpec{Name: topic.Name, Partitions: 1, Cleanup: cleanup})
 	}
-	if r.cl, err = kgo.NewClient(kgo.SeedBrokers(b.Addr()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+	if r.cl, err = kgo.NewClient(kgo.SeedBrokers(b.Addr()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.ConsumeTopics(r.names.In(topology.Findings), r.names.In(topology.DeadLetters), r.names.In(topology.TableEntities))); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +148,8 @@ func TestTheGroupOnABroker(t *testing.T) {
 	}
 	r.send(topology.Observations, ip, append(r.try(2, "b", at.Add(time.Second)), r.try(3, "c", at.Add(2*time.Second))...))
 	f := r.finding()
-	if f.Rule != "testing" || f.Entity != ip || f.Score != 60 || f.Hit != 3 || f.Event.Id != "e3" || len(f.Predicates) != 2 || len(f.Predicates[0].Events) != 3 {
+	if f.Rule != "testing" || f.Entity != ip || f.Score != 60 || f.Hit != 3 || f.Event.Id != "e3" || len(f.Predicates) != 2 ||
+		len(f.Predicates[0].Events) != 3 {
 		t.Errorf("found %v", f)
 	}
 	r.send(topology.Observations, ip, []byte("nonsense"))

@@ -35,46 +35,31 @@ func standingAt(e *entity) (seconds []int64) {
 }
 
 func TestLateEventsFollowTheRulesPolicy(t *testing.T) {
-	for _, c := range []struct {
-		late rule.Late
-		want []int64 // where the rule holds after a late event at 1005 s
-		next []int64 // and after another one in time, at 1035
-	}{
-		{rule.Revise, []int64{1020, 1030}, []int64{1020, 1030, 1035}},
-		{rule.CountOnly, nil, []int64{1035}},
-		{rule.Drop, nil, []int64{1035}},
+	for late, want := range map[rule.Late][2][]int64{ // where it holds after the fourth event, and after the fifth
+		rule.Revise:    {{1020, 1030}, {1020, 1030, 1035}},
+		rule.CountOnly: {{1030}, {1030, 1035}},
+		rule.Drop:      {{1030}, {1030, 1035}},
 	} {
-		t.Run(string(c.late), func(t *testing.T) {
-			j, plan := threshold(c.late)
+		t.Run(string(late), func(t *testing.T) {
+			j, plan := threshold(late)
 			e := newEntity(j, plan, time.Hour)
-			must := func(f *fact) {
+			send := func(f *fact) {
 				t.Helper()
 				if err := e.send(f); err != nil {
 					t.Fatal(err)
 				}
 			}
-			must(attempt(1, 1000))
-			must(attempt(2, 1020))
+			send(attempt(1, 1000))
+			send(attempt(2, 1020))
 			e.watermark = 1025 * second
-			must(attempt(3, 1005))
-			must(attempt(4, 1030))
-			if c.late == rule.Revise && !slices.Equal(standingAt(e), c.want) {
-				t.Errorf("after the late one it holds at %v, want %v", standingAt(e), c.want)
+			send(attempt(3, 1005)) // late: with it, the one at 1020 is the third
+			send(attempt(4, 1030))
+			if !slices.Equal(standingAt(e), want[0]) {
+				t.Errorf("it holds at %v, want %v", standingAt(e), want[0])
 			}
-			if c.late == rule.CountOnly { // the one in time counts the late one
-				c.want = []int64{1030}
-				c.next = []int64{1030, 1035}
-			}
-			if c.late == rule.Drop { // 1000, 1020, 1030
-				c.want = []int64{1030}
-				c.next = []int64{1030, 1035}
-			}
-			if !slices.Equal(standingAt(e), c.want) {
-				t.Errorf("it holds at %v, want %v", standingAt(e), c.want)
-			}
-			must(attempt(5, 1035))
-			if !slices.Equal(standingAt(e), c.next) {
-				t.Errorf("then it holds at %v, want %v", standingAt(e), c.next)
+			send(attempt(5, 1035))
+			if !slices.Equal(standingAt(e), want[1]) {
+				t.Errorf("then it holds at %v, want %v", standingAt(e), want[1])
 			}
 		})
 	}
@@ -122,7 +107,8 @@ func TestWhatHoldsNoLongerIsWithdrawn(t *testing.T) {
 		t.Errorf("it holds at %v", got)
 	}
 	f := e.out.Findings[slices.IndexFunc(e.out.Findings, func(f *table.Finding) bool { return f.Withdrawn })]
-	if want := (&table.Finding{Rule: r.ID, RuleHash: 5, Entity: e.key, Hit: newObservation(2, 0, "").IDHash, Parts: 1, Withdrawn: true}); !f.EqualVT(want) {
+	want := &table.Finding{Rule: r.ID, RuleHash: 5, Entity: e.key, Hit: newObservation(2, 0, "").IDHash, Parts: 1, Withdrawn: true}
+	if !f.EqualVT(want) {
 		t.Errorf("withdrawn: %v, want %v", f, want)
 	}
 }
@@ -188,7 +174,8 @@ func TestBackfillFillsFeaturesAndRaisesNothing(t *testing.T) {
 		t.Errorf("it holds at %v", got)
 	}
 	var o table.Observation
-	if _, err := o.Parse(bytesOf(t, e.row, 1)); err != nil || o.Flags&table.FlagBackfill != 0 || len(o.Values) != 2 || o.Values[0].Bits != f64(7) {
+	_, err := o.Parse(bytesOf(t, e.row, 1))
+	if err != nil || o.Flags&table.FlagBackfill != 0 || len(o.Values) != 2 || o.Values[0].Bits != f64(7) {
 		t.Errorf("the event is now %+v, %v", o, err)
 	}
 }

@@ -175,7 +175,8 @@ func wanted(j *testJudge, plan *rule.Plan, key string, all []*fact) map[string]*
 }
 
 func placeOf(f *fact) *table.Place {
-	return &table.Place{Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, Id: f.ID, AtMs: f.AtMs, Type: event.Type(f.Type).String(), OrderId: f.OrderID}
+	return &table.Place{Topic: f.Topic, Partition: f.Partition, Offset: f.Offset, Id: f.ID, AtMs: f.AtMs,
+		Type: event.Type(f.Type).String(), OrderId: f.OrderID}
 }
 
 func identityOf(f *table.Finding) string {

@@ -45,9 +45,11 @@ func history(seed uint64, n int) (facts []*rule.Facts) {
 		}
 		id := "o" + strconv.Itoa(i)
 		f := &rule.Facts{Type: event.OrderCreated, At: at, OrderID: id, Partition: int32(i % 4),
-			Order: &table.Order{Created: true, CreatedAtMs: int64(at), CustomerId: "c" + strconv.Itoa(rng.IntN(4)), Currency: []string{"EUR", "USD"}[rng.IntN(5)/4],
-				CreatedTotalMinor: amount, Channel: "web", Client: &table.Client{Ip: "198.51.100." + strconv.Itoa(rng.IntN(3))}},
-			Entry: &table.Entry{EventId: "e" + strconv.Itoa(i), IdHash: rng.Uint64() | 1, AmountMinor: amount, Currency: "EUR", Topic: "orders", Offset: int64(i)}}
+			Order: &table.Order{Created: true, CreatedAtMs: int64(at), CustomerId: "c" + strconv.Itoa(rng.IntN(4)),
+				Currency: []string{"EUR", "USD"}[rng.IntN(5)/4], CreatedTotalMinor: amount,
+				Channel: "web", Client: &table.Client{Ip: "198.51.100." + strconv.Itoa(rng.IntN(3))}},
+			Entry: &table.Entry{EventId: "e" + strconv.Itoa(i), IdHash: rng.Uint64() | 1, AmountMinor: amount, Topic: "orders", Offset: int64(i)},
+		}
 		f.Entry.Currency = f.Order.Currency
 		if rng.IntN(2) == 0 {
 			f.Type = event.PaymentAttempted
@@ -261,15 +263,18 @@ func TestFeaturesForPeople(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := slices.IndexFunc(features, func(f Feature) bool { return strings.HasPrefix(f.Text, "count(") && strings.HasSuffix(f.Text, "10m)") })
+	at := slices.IndexFunc(features, func(f Feature) bool {
+		return strings.HasPrefix(f.Text, "count(") && strings.HasSuffix(f.Text, "10m)")
+	})
 	if at < 0 || len(features) != len(set.Plan("customer").Readings) {
 		t.Fatalf("features %+v", features)
 	}
-	if f := features[at]; f.Value.Num != float64(orders) || f.Entries != int64(orders) || !f.Exact || f.From != last.Add(-10*time.Minute) || f.To != last {
+	f := features[at]
+	if f.Value.Num != float64(orders) || f.Entries != int64(orders) || !f.Exact || f.From != last.Add(-10*time.Minute) || f.To != last {
 		t.Errorf("%+v, want %d orders", f, orders)
 	}
 	places, err := Newest(row, 2)
-	if err != nil || len(places) != 2 || places[0].AtMs != int64(last) || places[1].AtMs > places[0].AtMs || places[0].Id == "" {
+	if err != nil || len(places) != 2 || places[0].AtMs != int64(last) || places[1].AtMs > int64(last) || places[0].Id == "" {
 		t.Errorf("newest %v, %v", places, err)
 	}
 	if features, err := Features(set, "customer:c9", nil, last); err != nil || len(features) == 0 || features[at].Value.Num != 0 {

@@ -82,7 +82,8 @@ func watchful(plan *rule.Plan) *testJudge {
 func drawFacts(t *rapid.T, plan *rule.Plan, span int64) (facts []*fact) {
 	n := rapid.IntRange(1, 40).Draw(t, "events")
 	for i := range n {
-		o := newObservation(i, 1_000_000+second*rapid.Int64Range(0, span).Draw(t, "at"), rapid.SampledFrom([]string{"EUR", "EUR", "USD", ""}).Draw(t, "currency"))
+		at := 1_000_000 + second*rapid.Int64Range(0, span).Draw(t, "at")
+		o := newObservation(i, at, rapid.SampledFrom([]string{"EUR", "EUR", "USD", ""}).Draw(t, "currency"))
 		if rapid.IntRange(0, 3).Draw(t, "total?") > 0 {
 			o.Values = append(o.Values, table.SeriesValue{Series: 10, Bits: f64(float64(rapid.IntRange(1, 6).Draw(t, "total")))})
 		}
@@ -90,7 +91,8 @@ func drawFacts(t *rapid.T, plan *rule.Plan, span int64) (facts []*fact) {
 			o.Values = append(o.Values, table.SeriesValue{Series: 20, Bits: f64(rapid.Float64Range(-3, 3).Draw(t, "quantity"))})
 		}
 		if rapid.Bool().Draw(t, "card?") {
-			o.Values = append(o.Values, table.SeriesValue{Series: 30, Bits: table.PackText(rapid.SampledFrom([]string{"a", "b", "longer than seven"}).Draw(t, "card"))})
+			card := rapid.SampledFrom([]string{"a", "b", "longer than seven"}).Draw(t, "card")
+			o.Values = append(o.Values, table.SeriesValue{Series: 30, Bits: table.PackText(card)})
 		}
 		if rapid.IntRange(0, 4).Draw(t, "gates?") > 0 {
 			o.Gates = []table.Gate{{Part: 1, Score: 5}}
@@ -99,8 +101,9 @@ func drawFacts(t *rapid.T, plan *rule.Plan, span int64) (facts []*fact) {
 				if slices.ContainsFunc(o.Gates, func(g table.Gate) bool { return g.Part == part }) {
 					continue
 				}
+				least := f64(float64(rapid.IntRange(0, 6).Draw(t, "threshold")))
 				o.Gates = append(o.Gates, table.Gate{Part: part, About: rapid.SampledFrom([]string{"", "order:o9"}).Draw(t, "about"),
-					Operands: []table.Operand{{Kind: table.OperandNumber, Bits: f64(float64(rapid.IntRange(0, 6).Draw(t, "threshold")))}, {Kind: table.OperandText, Text: "x"}}})
+					Operands: []table.Operand{{Kind: table.OperandNumber, Bits: least}, {Kind: table.OperandText, Text: "x"}}})
 			}
 		}
 		facts = append(facts, &fact{Observation: o})
