@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"weir/configs"
+	"weir/processors/rule"
 	"weir/topology/event"
 	"weir/topology/metric"
 )
@@ -37,6 +38,11 @@ func TestReadmeIsTrue(t *testing.T) {
 			if _, err := metric.Load("README.md", []byte(text)); err != nil {
 				t.Error(err)
 			}
+		case language == "yaml" && strings.Contains(text, "\nrules:"):
+			checked["rules"]++
+			if _, err := rule.Load("README.md", []byte(text)); err != nil {
+				t.Error(err)
+			}
 		case language == "yaml":
 			checked["configuration"]++
 			file := filepath.Join(t.TempDir(), "weir.yaml")
@@ -48,7 +54,7 @@ func TestReadmeIsTrue(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []string{"event", "metrics", "configuration"} {
+	for _, kind := range []string{"event", "metrics", "rules", "configuration"} {
 		if checked[kind] == 0 {
 			t.Errorf("the README shows no %s", kind)
 		}
