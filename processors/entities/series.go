@@ -39,22 +39,17 @@ func (n *began) update(set *rule.Set, row []byte, watermark int64) (changed []by
 	}
 	known, first := map[uint32]int64{}, row == nil
 	n.since = map[string][]int64{}
-	for _, r := range set.Rules() {
-		for _, p := range r.Parts {
-			plan := set.Plan(p.Kind)
-			if plan == nil || n.since[p.Kind] != nil {
-				continue
+	for _, kind := range set.Kinds() {
+		plan := set.Plan(kind)
+		list := make([]int64, len(plan.Series))
+		for i, s := range plan.Series {
+			at, was := before[s.ID]
+			if !was && !first {
+				at = watermark
 			}
-			list := make([]int64, len(plan.Series))
-			for i, s := range plan.Series {
-				at, was := before[s.ID]
-				if !was && !first {
-					at = watermark
-				}
-				list[i], known[s.ID] = at, at
-			}
-			n.since[p.Kind] = list
+			list[i], known[s.ID] = at, at
 		}
+		n.since[kind] = list
 	}
 	n.set, n.row = set, appendSince(known)
 	if string(n.row) == string(row) {

@@ -1,6 +1,8 @@
 package rule
 
 import (
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -286,6 +288,9 @@ func (s *Set) JudgesOrders() bool { return len(s.orders) > 0 }
 
 // Plan is what group entities keeps for a kind of entity; nil if nothing.
 func (s *Set) Plan(kind string) *Plan { return s.plans[kind] }
+
+// Kinds lists the kinds of entities of which something is kept, sorted.
+func (s *Set) Kinds() []string { return slices.Sorted(maps.Keys(s.plans)) }
 
 // Part finds a part by the id that a gate carries; nil if this set has no such part (any more).
 func (s *Set) Part(id uint32) *Part { return s.parts[id] }
