@@ -1,18 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -20,16 +19,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/cmd/weir/internal/bench"
-	"weir/cmd/weir/internal/shop"
 	"weir/configs"
 	"weir/topology"
 	"weir/topology/broker"
 	"weir/topology/engine"
+	"weir/topology/event"
 	"weir/topology/metric"
 	"weir/topology/table"
 )
@@ -39,99 +37,134 @@ type disturbance struct {
 	kills, freezes, scalings int
 	frozenFor                time.Duration // longer than the session timeout
 	session                  time.Duration
-	events                   string // file of real events
-	limit                    int    // of events; 0: all
+	events                   [][]byte
+	alerts                   bool // are expected among them
 }
 
-// TestRowsSurviveKills is the small run that every test run affords, on the embedded broker. TestRowsSurviveKillsOnKafka is the
-// large one (make crash).
+// lasts is about how long the disturbance takes.
+func (d *disturbance) lasts() time.Duration {
+	return time.Duration(d.kills+d.freezes+d.scalings)*(leastPause+mostPause/2) + time.Duration(d.freezes)*d.frozenFor
+}
+
+// Between two disturbances pass leastPause and up to mostPause more.
+const (
+	leastPause = 300 * time.Millisecond
+	mostPause  = 2 * time.Second
+)
+
+// TestRowsSurviveKills is the small run that every test run affords, on the embedded broker. Those on Kafka are the large ones (make crash).
 func TestRowsSurviveKills(t *testing.T) {
 	b, err := broker.Start(broker.Config{Listen: "127.0.0.1:0", DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	disturb(t, b.Addr(), disturbance{kills: 5, freezes: 1, scalings: 2, session: 6 * time.Second, frozenFor: 8 * time.Second, events: "olist-blackfriday-2017.ndjson.zst"})
+	disturb(t, b.Addr(), disturbance{kills: 5, freezes: 1, scalings: 2, session: 6 * time.Second, frozenFor: 8 * time.Second,
+		events: fraudEvents(t, 3000), alerts: true})
 }
 
 func TestRowsSurviveKillsOnKafka(t *testing.T) {
+	addr := crashKafka(t)
+	disturb(t, addr, disturbance{kills: 20, freezes: 3, scalings: 5, session: 6 * time.Second, frozenFor: 8 * time.Second,
+		events: fraudEvents(t, 100_000), alerts: true})
+}
+
+func TestRealRowsSurviveKillsOnKafka(t *testing.T) {
+	addr := crashKafka(t)
+	disturb(t, addr, disturbance{kills: 20, freezes: 3, scalings: 5, session: 6 * time.Second, frozenFor: 8 * time.Second,
+		events: linesOf(t, sharedFile(t, "dataco.ndjson.zst"))})
+}
+
+// crashKafka is the broker of the large runs.
+func crashKafka(t *testing.T) string {
 	if os.Getenv("WEIR_CRASH") == "" {
-		t.Skip("SKIP: the large crash test takes minutes: run it by `make crash`")
+		t.Skip("SKIP: the large crash tests take minutes: run them by `make crash`")
 	}
 	addr := os.Getenv("WEIR_KAFKA")
 	if addr == "" {
 		t.Fatal("WEIR_KAFKA must name a Kafka broker; `make crash` starts one")
 	}
-	disturb(t, addr, disturbance{kills: 20, freezes: 3, scalings: 5, session: 6 * time.Second, frozenFor: 8 * time.Second, events: "dataco.ndjson.zst"})
+	return addr
 }
 
-// disturb processes the same input twice, once in peace and once under disturbance, and wants the same rows.
-func disturb(t *testing.T, addr string, d disturbance) {
-	weir := buildWeir(t)
-	run := fmt.Sprintf("crash%d-", time.Now().UnixMilli())
-	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ProducerBatchCompression(kgo.SnappyCompression()))
-	if err != nil {
-		t.Fatal(err)
+// fraudEvents are the events of a shop in a month, fraud among them.
+func fraudEvents(t *testing.T, orders int64) [][]byte {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "events.ndjson")
+	month := 30 * 24 * time.Hour
+	r := weir(t, invocation{args: []string{"generate", "--orders", fmt.Sprint(orders), "--rate", fmt.Sprintf("%.6f", float64(orders)/month.Seconds()),
+		"--start", "2026-01-01T00:00:00Z", "--seed", "1", "--fraud", "default", "--output", file}})
+	if r.code != 0 {
+		t.Fatalf("weir generate: exit code %d\n%s", r.code, r.err)
 	}
-	t.Cleanup(cl.Close)
-	in := &crashInput{cl: cl, prefix: run, lines: readEvents(t, d)}
+	return linesOf(t, file)
+}
+
+// disturb processes the same input twice, once in peace and once under disturbance, and wants the same rows and the same alerts.
+func disturb(t *testing.T, addr string, d disturbance) {
+	run := fmt.Sprintf("crash%d-", time.Now().UnixMilli())
+	cl := dial(t, addr)
+	in := &crashInput{cl: cl, prefix: run, lines: d.events, over: d.lasts()}
 	in.makeTopics(t)
 
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d, %d events", seed, len(in.lines))
-	disturbed := &fleet{t: t, weir: weir, addr: addr, source: run, prefix: run + "b-", session: d.session, dir: t.TempDir(), running: map[string]*exec.Cmd{}}
+	disturbed := &fleet{t: t, addr: addr, source: run, prefix: run + "b-", session: d.session, dir: t.TempDir(), running: map[string]*running{}}
 	disturbed.start("one")
-	var producing sync.WaitGroup
+	var working sync.WaitGroup
 	chaosOver := make(chan struct{})
-	producing.Go(func() { in.produce(t, chaosOver) })
+	working.Go(func() { in.produce(t, chaosOver) })
+	clerk := &clerk{t: t, fleet: disturbed, rand: rand.New(rand.NewPCG(seed, 2))}
+	if d.alerts {
+		working.Go(func() { clerk.work(chaosOver) })
+	}
 	disturbed.chaos(rand.New(rand.NewPCG(seed, 1)), d)
 	close(chaosOver)
-	producing.Wait()
+	working.Wait()
 
-	peaceful := &fleet{t: t, weir: weir, addr: addr, source: run, prefix: run + "a-", session: d.session, dir: t.TempDir(), running: map[string]*exec.Cmd{}}
+	peaceful := &fleet{t: t, addr: addr, source: run, prefix: run + "a-", session: d.session, dir: t.TempDir(), running: map[string]*running{}}
 	peaceful.start("only")
-	want, got := peaceful.settled(cl), disturbed.settled(cl)
-	deadline := time.Now().Add(90 * time.Second)
-	for {
-		diffs := compareTables(t, want, got)
-		if len(diffs) == 0 {
-			t.Logf("equal: %d order rows, %d metric rows, counters %v", len(want.orders), len(want.cells), want.counters)
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d differences, of them:\n%s", len(diffs), strings.Join(append(diffs[:min(15, len(diffs))], diffs[max(0, len(diffs)-15):]...), "\n"))
-		}
-		time.Sleep(time.Second) // timers may still be due on either side
-		want, got = peaceful.read(cl), disturbed.read(cl)
-	}
+	peaceful.settle(cl)
+	disturbed.settle(cl)
+	want, got := sameTables(t, peaceful, disturbed, cl)
 	if len(want.orders) == 0 || len(want.cells) == 0 || want.counters["events"] != int64(len(in.lines)) {
 		t.Errorf("the peaceful run is not what it should be: %d orders, %d metric rows, counters %v for %d events", len(want.orders), len(want.cells), want.counters, len(in.lines))
+	}
+	told := [2]*ledger{readLedger(t, cl, peaceful.prefix+topology.Alerts), readLedger(t, cl, disturbed.prefix+topology.Alerts)}
+	for i, rows := range []tables{want, got} {
+		for _, fault := range append(told[i].faults, told[i].compare(rows.cases)...) {
+			t.Errorf("topic alerts of the %s run: %s", [2]string{"peaceful", "disturbed"}[i], fault)
+		}
+	}
+	t.Logf("equal: %d order rows, %d metric rows, %d entities, %d rows with alerts, counters %v", len(want.orders), len(want.cells), len(want.entities), len(want.cases), want.counters)
+	t.Logf("alerts in the end %d; told: undisturbed %s; disturbed %s", len(told[0].standing), told[0], told[1])
+	t.Logf("until all groups worked again after %d kills: %s", d.kills, disturbed.restarts())
+	if d.alerts {
+		if len(told[0].standing) == 0 {
+			t.Error("there is no alert: nothing was shown about alerts")
+		}
+		clerk.check(got.cases)
 	}
 	peaceful.stop()
 	disturbed.stop()
 }
 
-func buildWeir(t *testing.T) string {
+// sameTables reads the tables of both runs until they are the same: timers may still be due on either side.
+func sameTables(t *testing.T, peaceful, disturbed *fleet, cl *kgo.Client) (want, got tables) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "weir")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("building weir: %v\n%s", err, out)
+	set := shippedRules(t)
+	deadline := time.Now().Add(90 * time.Second)
+	for {
+		want, got = peaceful.read(cl), disturbed.read(cl)
+		diffs := append(compareTables(t, want, got), compareFraud(t, set, want, got)...)
+		if len(diffs) == 0 {
+			return want, got
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d differences, of them:\n%s", len(diffs), strings.Join(append(diffs[:min(15, len(diffs))], diffs[max(0, len(diffs)-15):]...), "\n"))
+		}
+		time.Sleep(time.Second)
 	}
-	return path
-}
-
-// generatedEvents stand in where there is no file of real ones.
-func generatedEvents(t *testing.T) [][]byte {
-	t.Helper()
-	s, err := shop.New(shop.Options{Seed: 1, Start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Rate: 2, Orders: 2000, LifeScale: 0.01, Duplicates: 0.01})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var lines [][]byte
-	for r, ok := s.Next(); ok; r, ok = s.Next() {
-		lines = append(lines, bytes.Clone(r.Value))
-	}
-	return lines
 }
 
 // crashInput is the events that both runs read.
@@ -139,30 +172,7 @@ type crashInput struct {
 	cl     *kgo.Client
 	prefix string
 	lines  [][]byte
-}
-
-func readEvents(t *testing.T, d disturbance) [][]byte {
-	t.Helper()
-	f, err := os.Open(filepath.Join("..", "..", "..", "shared", "data", d.events))
-	if err != nil {
-		return generatedEvents(t)
-	}
-	defer f.Close()
-	z, err := zstd.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer z.Close()
-	var lines [][]byte
-	sc := bufio.NewScanner(z)
-	sc.Buffer(nil, 1<<20)
-	for sc.Scan() && (d.limit == 0 || len(lines) < d.limit) {
-		lines = append(lines, bytes.Clone(sc.Bytes()))
-	}
-	if err := sc.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return lines
+	over   time.Duration // how long it takes to produce them
 }
 
 func (in *crashInput) topic(stream string) string { return in.prefix + stream }
@@ -177,12 +187,13 @@ func (in *crashInput) makeTopics(t *testing.T) {
 
 // produce spreads the events over the time of the disturbance; what is left when that ends follows at once.
 func (in *crashInput) produce(t *testing.T, hurry <-chan struct{}) {
-	step := max(len(in.lines)/600, 1)
+	const pause = 50 * time.Millisecond
+	step := max(len(in.lines)*int(pause)/int(in.over), 1)
 	for i, line := range in.lines {
 		if i%step == 0 {
 			select {
 			case <-hurry:
-			case <-time.After(50 * time.Millisecond): // pace, not a wait: it spreads the load
+			case <-time.After(pause): // pace, not a wait: it spreads the load
 			}
 		}
 		var e struct {
@@ -207,17 +218,18 @@ func (in *crashInput) produce(t *testing.T, hurry <-chan struct{}) {
 
 // fleet is the processes of one run.
 type fleet struct {
-	t                          *testing.T
-	weir, addr, source, prefix string
-	session                    time.Duration
-	dir                        string
-	running                    map[string]*exec.Cmd
+	t                    *testing.T
+	addr, source, prefix string
+	session              time.Duration
+	dir                  string
+	running              map[string]*running
+	all                  []*running // that ever ran
+	began                []time.Time
 }
 
-func (f *fleet) start(name string) {
-	f.t.Helper()
-	file := filepath.Join(f.dir, "weir.yaml")
-	config := fmt.Sprintf(`
+// config is the same for all processes of the run, and for its view server.
+func (f *fleet) config() string {
+	return fmt.Sprintf(`
 kafka: {brokers: [%q]}
 topics: {prefix: %q, orders: %sorders, payments: %spayments, shipments: %sshipments, partitions: 4, replication: 1}
 watermark: {idle: 1h}
@@ -225,56 +237,61 @@ session_timeout: %s
 heartbeat: 300ms
 log: {level: info}
 `, f.addr, f.prefix, f.source, f.source, f.source, f.session)
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		f.t.Fatal(err)
-	}
-	cmd := exec.Command(f.weir, "process", "--config", file, "--instance", name, "--data", filepath.Join(f.dir, name))
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "WEIR_") { // the test's own switches are no settings of weir
-			cmd.Env = append(cmd.Env, v)
-		}
-	}
-	cmd.Stdout, cmd.Stderr = logTo(f.t, f.prefix+name), logTo(f.t, f.prefix+name)
-	if err := cmd.Start(); err != nil {
-		f.t.Fatal(err)
-	}
-	f.running[name] = cmd
-	f.t.Cleanup(func() { _ = cmd.Process.Kill() })
 }
 
-func logTo(t *testing.T, name string) io.Writer {
-	if !testing.Verbose() {
-		return io.Discard
-	}
-	return prefixed{t, name}
-}
-
-type prefixed struct {
-	t    *testing.T
-	name string
-}
-
-func (p prefixed) Write(b []byte) (int, error) {
-	fmt.Fprintf(os.Stderr, "%s: %s", p.name, b)
-	return len(b), nil
+func (f *fleet) start(name string) {
+	f.t.Helper()
+	f.began = append(f.began, time.Now())
+	r := start(f.t, f.prefix+name, f.config(), "process", "--instance", name, "--data", filepath.Join(f.dir, name))
+	f.running[name], f.all = r, append(f.all, r)
 }
 
 func (f *fleet) kill(name string) {
-	_ = f.running[name].Process.Kill()
-	_ = f.running[name].Wait()
+	_ = f.running[name].cmd.Process.Kill()
+	<-f.running[name].ended
 	delete(f.running, name)
 }
 
 func (f *fleet) stop() {
-	for _, cmd := range f.running {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
+	for _, r := range f.running {
+		_ = r.cmd.Process.Signal(syscall.SIGTERM)
 	}
-	for name, cmd := range f.running {
-		if err := cmd.Wait(); err != nil {
-			f.t.Errorf("weir process %s did not stop cleanly: %v", name, err)
-		}
+	for _, r := range f.running {
+		r.stop()
 	}
 }
+
+// restarts tells how long the processes took from their start until all four groups worked, as their logs say. The first one had
+// nothing to take up.
+func (f *fleet) restarts() string {
+	var took []time.Duration
+	for i, r := range f.all[1:] {
+		working := map[string]time.Time{}
+		for line := range strings.Lines(r.log.String()) {
+			m := generationStarted.FindStringSubmatch(line)
+			if m == nil || !working[m[2]].IsZero() {
+				continue
+			}
+			at, err := time.Parse(time.RFC3339Nano, m[1])
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			working[m[2]] = at
+		}
+		if len(working) < 4 {
+			continue // it was killed before
+		}
+		last := slices.MaxFunc(slices.Collect(maps.Values(working)), time.Time.Compare)
+		took = append(took, last.Sub(f.began[i+1]).Round(10*time.Millisecond))
+	}
+	if len(took) == 0 {
+		return "none came so far"
+	}
+	slices.Sort(took)
+	return fmt.Sprintf("%d starts, median %v, greatest %v", len(took), took[len(took)/2], took[len(took)-1])
+}
+
+var generationStarted = regexp.MustCompile(`^time=(\S+) .*msg="generation started" .*group=(\S+)`)
 
 // chaos kills, freezes and scales in random order, at random moments.
 func (f *fleet) chaos(r *rand.Rand, d disturbance) {
@@ -287,7 +304,7 @@ func (f *fleet) chaos(r *rand.Rand, d disturbance) {
 	r.Shuffle(len(plan), func(i, j int) { plan[i], plan[j] = plan[j], plan[i] })
 	spare := []string{"two", "three"}
 	for _, action := range plan {
-		time.Sleep(time.Duration(300+r.IntN(2000)) * time.Millisecond) // the random moment
+		time.Sleep(leastPause + time.Duration(r.Int64N(int64(mostPause)))) // the random moment
 		names := make([]string, 0, len(f.running))
 		for name := range f.running {
 			names = append(names, name)
@@ -298,7 +315,7 @@ func (f *fleet) chaos(r *rand.Rand, d disturbance) {
 			f.kill(victim)
 			f.start(victim)
 		case action == "freeze":
-			p := f.running[victim].Process
+			p := f.running[victim].cmd.Process
 			_ = p.Signal(syscall.SIGSTOP)
 			if len(f.running) == 1 { // somebody must take over, or the zombie is none
 				f.start(spare[0])
@@ -310,10 +327,7 @@ func (f *fleet) chaos(r *rand.Rand, d disturbance) {
 			f.start(spare[0])
 			spare = spare[1:]
 		default:
-			_ = f.running[victim].Process.Signal(syscall.SIGTERM)
-			if err := f.running[victim].Wait(); err != nil {
-				f.t.Errorf("weir process %s did not stop cleanly: %v", victim, err)
-			}
+			f.running[victim].stop()
 			delete(f.running, victim)
 			spare = append(spare, victim)
 		}
@@ -322,21 +336,22 @@ func (f *fleet) chaos(r *rand.Rand, d disturbance) {
 
 // tables is what a run has computed.
 type tables struct {
-	orders   map[string][]byte
-	cells    map[string][]byte
-	counters map[string]int64
+	orders, cells, entities, cases map[string][]byte
+	counters                       map[string]int64 // of the groups orders and metrics
+	fraud                          map[string]int64 // of the groups entities and alerts
+	watermark                      event.UnixMilli  // of the entities, the greatest of their partitions
 }
 
-// settled waits until the run's groups have read all input, and reads its tables.
-func (f *fleet) settled(cl *kgo.Client) tables {
+// settle waits until the run's groups have read all input.
+func (f *fleet) settle(cl *kgo.Client) {
 	f.t.Helper()
 	adm := kadm.NewClient(cl)
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(patience)
 	quiet := 0
 	for quiet < 3 {
 		var left int64
 		ready, last := true, ""
-		for _, group := range []string{topology.GroupOrders, topology.GroupMetrics} {
+		for _, group := range []string{topology.GroupOrders, topology.GroupMetrics, topology.GroupEntities, topology.GroupAlerts} {
 			done, n, err := bench.Progress(context.Background(), adm, f.prefix+group)
 			left += n
 			ready = ready && err == nil && done > 0
@@ -352,39 +367,55 @@ func (f *fleet) settled(cl *kgo.Client) tables {
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
-	return f.read(cl)
 }
 
-func (f *fleet) read(cl *kgo.Client) tables {
+func (f *fleet) read(cl *kgo.Client) (rows tables) {
 	f.t.Helper()
-	var t tables
-	t.counters = map[string]int64{}
-	marks := func(rows map[string][]byte) {
-		for key, row := range rows {
-			if !engine.IsReserved(key) {
-				continue
-			}
-			delete(rows, key)
-			if name, _, _ := strings.Cut(key, "@"); name == engine.MarksKey {
-				var m table.Marks
-				if err := m.UnmarshalVT(row); err != nil {
-					f.t.Fatal(err)
-				}
-				for name, n := range m.Counters {
-					t.counters[name] += n
-				}
-			}
+	rows.counters, rows.fraud = map[string]int64{}, map[string]int64{}
+	for _, one := range []struct {
+		name     string
+		rows     *map[string][]byte
+		counters map[string]int64
+	}{
+		{topology.TableOrders, &rows.orders, rows.counters}, {topology.TableMetrics, &rows.cells, rows.counters},
+		{topology.TableAlerts, &rows.cases, rows.fraud}, {topology.TableEntities, &rows.entities, rows.fraud},
+	} {
+		*one.rows = readTable(f.t, cl, f.prefix+one.name)
+		watermarks := takeMarks(f.t, *one.rows, one.counters)
+		if one.name == topology.TableEntities {
+			rows.watermark = slices.Max(slices.Collect(maps.Values(watermarks)))
 		}
 	}
-	t.orders = readTable(f.t, cl, f.prefix+topology.TableOrders)
-	t.cells = readTable(f.t, cl, f.prefix+topology.TableMetrics)
-	marks(t.orders)
-	marks(t.cells)
-	return t
+	return rows
 }
 
 // readTable reads a table's committed rows. Reserved rows, of which each partition has its own, get their partition's number.
 func readTable(t *testing.T, cl *kgo.Client, topic string) map[string][]byte {
+	t.Helper()
+	rows := map[string][]byte{}
+	eachCommitted(t, cl, topic, func(r *kgo.Record) {
+		key := string(r.Key)
+		if engine.IsReserved(key) {
+			key = fmt.Sprintf("%s@%d", key, r.Partition)
+		}
+		if r.Value == nil {
+			delete(rows, key)
+		} else {
+			rows[key] = r.Value
+		}
+	})
+	return rows
+}
+
+// readCommitted reads a topic as far as it is committed now.
+func readCommitted(t *testing.T, cl *kgo.Client, topic string) (records []*kgo.Record) {
+	t.Helper()
+	eachCommitted(t, cl, topic, func(r *kgo.Record) { records = append(records, r) })
+	return records
+}
+
+// eachCommitted calls fn for each record of a topic as far as it is committed now.
+func eachCommitted(t *testing.T, cl *kgo.Client, topic string, fn func(*kgo.Record)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -407,30 +438,20 @@ func readTable(t *testing.T, cl *kgo.Client, topic string) map[string][]byte {
 		t.Fatal(err)
 	}
 	defer rd.Close()
-	rows := map[string][]byte{}
 	for len(left) > 0 {
 		fetches := rd.PollFetches(ctx)
 		if ctx.Err() != nil {
-			t.Fatalf("table %s: partitions %v did not end", topic, left)
+			t.Fatalf("topic %s: partitions %v did not end", topic, left)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			key := string(r.Key)
-			if engine.IsReserved(key) {
-				key = fmt.Sprintf("%s@%d", key, r.Partition)
-			}
-			switch {
-			case r.Attrs.IsControl():
-			case r.Value == nil:
-				delete(rows, key)
-			default:
-				rows[key] = r.Value
+			if !r.Attrs.IsControl() {
+				fn(r)
 			}
 			if r.Offset >= left[r.Partition]-1 {
 				delete(left, r.Partition)
 			}
 		})
 	}
-	return rows
 }
 
 // compareTables tells every difference. Order rows must be equal to the byte, metric rows in their values: the bytes of sketches

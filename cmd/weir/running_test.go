@@ -361,8 +361,8 @@ func (r *running) tables() (rows tables) {
 	}
 	r.eventually("rows are due", func() string {
 		rows = tables{orders: readTable(r.t, cl, topology.TableOrders), cells: readTable(r.t, cl, topology.TableMetrics), counters: map[string]int64{}}
-		r.takeMarks(rows.orders, rows.counters)
-		watermarks := r.takeMarks(rows.cells, rows.counters)
+		takeMarks(r.t, rows.orders, rows.counters)
+		watermarks := takeMarks(r.t, rows.cells, rows.counters)
 		due := 0
 		for key, row := range rows.cells {
 			at, ok := set.Expiry(key)
@@ -386,8 +386,8 @@ func (r *running) tables() (rows tables) {
 }
 
 // takeMarks takes the reserved rows out of a table, adds up their counters and returns each partition's watermark.
-func (r *running) takeMarks(rows map[string][]byte, counters map[string]int64) map[int]event.UnixMilli {
-	r.t.Helper()
+func takeMarks(t *testing.T, rows map[string][]byte, counters map[string]int64) map[int]event.UnixMilli {
+	t.Helper()
 	watermarks := map[int]event.UnixMilli{}
 	for key, row := range rows {
 		if !engine.IsReserved(key) {
@@ -401,7 +401,7 @@ func (r *running) takeMarks(rows map[string][]byte, counters map[string]int64) m
 		var m table.Marks
 		n, err := strconv.Atoi(partition)
 		if err = errors.Join(err, m.UnmarshalVT(row)); err != nil {
-			r.t.Fatal(err)
+			t.Fatal(err)
 		}
 		watermarks[n] = event.UnixMilli(m.WatermarkMs)
 		for name, n := range m.Counters {
