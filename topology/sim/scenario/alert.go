@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -153,6 +154,52 @@ func indent(lines string) string {
 		b.WriteString("  " + line)
 	}
 	return b.String()
+}
+
+// printTold prints which of the standing alerts went out on topic alerts. How often, and under which ids before, depends on the order
+// of events.
+func printTold(r Runner) (string, error) {
+	records, err := r.Records(topology.Alerts)
+	if err != nil {
+		return "", err
+	}
+	told := map[string]bool{}
+	for _, record := range records {
+		var e struct{ Data struct{ ID string } }
+		if err := json.Unmarshal(record.Value, &e); err != nil {
+			return "", fmt.Errorf("event about %s on topic %s: %w", record.Key, topology.Alerts, err)
+		}
+		told[e.Data.ID] = true
+	}
+	all, err := cases(r)
+	if err != nil {
+		return "", err
+	}
+	var words []string
+	for entity, c := range all {
+		for _, a := range standing(c) {
+			if told[a.Id] {
+				words = append(words, fmt.Sprintf("%s  %s  %s\n", a.Rule, entity, lines.FormatTime(event.UnixMilli(a.StartedMs))))
+			}
+		}
+	}
+	slices.Sort(words)
+	return orNone(words), nil
+}
+
+// printEntities prints the keys of the rows of group entities.
+func printEntities(r Runner) (string, error) {
+	rows, err := r.Rows(topology.TableEntities)
+	if err != nil {
+		return "", err
+	}
+	return orNone(slices.Sorted(func(yield func(string) bool) {
+		for key := range rows {
+			if !yield(key + "\n") {
+				return
+			}
+		}
+	})), nil
 }
 
 // decide sends one decision and prints what became of it:

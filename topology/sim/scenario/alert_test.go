@@ -18,7 +18,7 @@ import (
 // desk is a Runner that holds one case and takes every decision that has a reason.
 type desk struct {
 	c        table.Case
-	findings []sim.Record
+	findings []sim.Record // or events about alerts
 	fed      []*table.Decision
 }
 
@@ -157,6 +157,19 @@ error: decide has no argument "in"
 			t.Errorf("decision %d is\n%v\nwant\n%v", i, got, want)
 		}
 	}
+}
+
+func TestAlertsThatWereTold(t *testing.T) {
+	d := exampleCase()
+	for _, id := range []string{"a0", "a1", "a9"} {
+		d.findings = append(d.findings, sim.Record{Topic: topology.Alerts, Key: "customer:c1", Value: []byte(`{"data":{"id":"` + id + `"}}`)})
+	}
+	expect(t, play(t, d, "told", "entities"), `
+velocity  customer:c1  12:00:00
+customer:c1
+`)
+	d.findings[0].Value = []byte("{")
+	expect(t, play(t, d, "told"), "error: event about customer:c1 on topic alerts: unexpected end of JSON input\n")
 }
 
 func TestFindingsThatWereWithdrawnAreNotPrinted(t *testing.T) {

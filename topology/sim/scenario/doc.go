@@ -18,8 +18,10 @@
 //	metric NAME window=1m [by=label,label] [where=label:value]      values by window and labels
 //	rows NAME                  the keys of a metric's rows
 //	findings, dead-letters     what went out; of findings those that were not withdrawn
+//	entities                   the entities of which something is kept
 //	alerts                     every alert that has hits, with the explanation of its first
 //	alert ENTITY               one entity's alerts whole: case score, explanations, history, refused decisions
+//	told                       the alerts that have hits and of which topic alerts was told
 //	decide RULE ENTITY ACTION by AUTHOR [at=TIME] [until=TIME] [to=NAME] [reason "…"]     a decision on the rule's newest alert (RULE#N: the Nth)
 //	counters                   exact counts of the groups
 //	config name=value …        settings other than the shipped ones, before the first event

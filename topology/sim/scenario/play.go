@@ -97,8 +97,12 @@ func (p *player) command(t testing.TB, d *datadriven.TestData) (string, error) {
 		return printKeys(r, argument(d))
 	case "findings":
 		return printFindings(r)
+	case "entities":
+		return printEntities(r)
 	case "alerts":
 		return printAlerts(r)
+	case "told":
+		return printTold(r)
 	case "alert":
 		return printCase(r, argument(d))
 	case "dead-letters":
