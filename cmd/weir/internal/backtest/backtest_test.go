@@ -130,3 +130,8 @@ func TestPlantedFraudIsMeasured(t *testing.T) {
 		t.Logf("%+v", p)
 	}
 }
+
+// shopOf is a shop of so many orders in a day.
+func shopOf(orders int64) shop.Options {
+	return shop.Options{Seed: 5, Rate: float64(orders) / 86400, Orders: orders, Rhythm: true}
+}
