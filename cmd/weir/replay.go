@@ -239,21 +239,32 @@ func (r *replaying) block(ctx context.Context, name string, b block, bar progres
 
 // send sends one line to where it belongs, or refuses it.
 func (r *replaying) send(ctx context.Context, name string, number int64, line []byte) error {
-	now := event.UnixMilli(time.Now().UnixMilli())
-	var cause error
+	topic, cause := r.place(event.UnixMilli(time.Now().UnixMilli()), line)
+	switch {
+	case errors.Is(cause, event.ErrIgnored):
+		r.ignored++
+	case cause != nil:
+		r.refuse(name, number, cause)
+	default:
+		r.pace.wait(ctx, r.event.At)
+		if ctx.Err() != nil {
+			return nil
+		}
+		r.sent[topic]++
+		return r.to.produce(topic, []byte(r.event.OrderID), line)
+	}
+	return nil
+}
+
+// place finds the source that understands a line; the event is then in r.event.
+func (r *replaying) place(now event.UnixMilli, line []byte) (topic string, cause error) {
 	for _, in := range r.inputs {
 		err := in.Parser.ParseInto(&r.event, line, now)
 		if err == nil {
-			topic := in.Topic
 			if t, ok := r.streams[r.event.Type.Stream()]; ok && in.Shape == configs.Canonical && r.reads(t) {
-				topic = t
+				return t, nil
 			}
-			r.pace.wait(ctx, r.event.At)
-			if ctx.Err() != nil {
-				return nil
-			}
-			r.sent[topic]++
-			return r.to.produce(topic, []byte(r.event.OrderID), line)
+			return in.Topic, nil
 		}
 		if cause == nil || isUnknownType(cause) {
 			cause = err
@@ -262,12 +273,7 @@ func (r *replaying) send(ctx context.Context, name string, number int64, line []
 			break // the other canonical sources say the same
 		}
 	}
-	if errors.Is(cause, event.ErrIgnored) {
-		r.ignored++
-	} else {
-		r.refuse(name, number, cause)
-	}
-	return nil
+	return "", cause
 }
 
 // reads tells whether a topic is one of the sources.

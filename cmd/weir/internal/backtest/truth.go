@@ -47,11 +47,16 @@ func ReadTruth(r io.Reader) (*Truth, error) {
 			continue
 		}
 		var line shop.Truth
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			return nil, fmt.Errorf("line %d of the truth is no line of `weir generate --truth`: %w", n, err)
+		var names struct{ Pattern, Lookalike string }
+		err := json.Unmarshal(lines.Bytes(), &names)
+		if err == nil && names.Pattern == "" && names.Lookalike == "" {
+			continue // the line that tells of the run
 		}
-		if line.Pattern == "" && line.Lookalike == "" {
-			continue
+		if err == nil {
+			err = json.Unmarshal(lines.Bytes(), &line)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("line %d of the truth is no line of `weir generate --truth`: %w", n, err)
 		}
 		if len(t.cases) == maxTruthCases {
 			return nil, fmt.Errorf("the truth has more than %d cases", maxTruthCases)
