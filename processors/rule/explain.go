@@ -156,14 +156,16 @@ func predicates(atoms []atom, f *frame, texts func(i int) string) (out []*table.
 	return out, feature
 }
 
-func (p *Part) explain(operands []table.Operand, readings []Value, currency string) ([]*table.Predicate, []int) {
+func (p *Part) explain(operands []table.Operand, readings []Value, currency string) (explained []*table.Predicate, feature []int) {
+	defer p.Rule.contain()
 	digits, _ := event.Exponent(currency)
 	f := &frame{operands: operands, readings: readings, currency: currency, digits: digits}
 	return predicates(p.atoms, f, func(i int) string { return p.texts[i] })
 }
 
-func (p *Part) score(gate *table.Gate, readings []Value) (int64, string) {
-	score, reason := p.Rule.Score, p.Rule.Reason
+func (p *Part) score(gate *table.Gate, readings []Value) (score int64, reason string) {
+	defer p.Rule.contain()
+	score, reason = p.Rule.Score, p.Rule.Reason
 	if g := int64(gate.Score); g > score {
 		score, reason = g, p.Rule.bandReason(g)
 	}

@@ -280,26 +280,42 @@ func (s *Set) judge(orderID string, o *table.Order, partition int32, watermark e
 	}
 	j := judging{orderID: orderID, order: o, partition: partition, watermark: watermark}
 	for _, r := range s.orders {
-		j.first = len(j.hits)
-		switch r.check {
-		case checkCapturesOverTotal:
-			j.over(r, event.PaymentCaptured, o.CapturedMinor, o.TotalMinor, "captured > total")
-		case checkRefundsOverCaptures:
-			j.over(r, event.PaymentRefunded, o.RefundedMinor, o.CapturedMinor, "refunded > captured")
-		case checkCaptureDiffers:
-			j.differs(r)
-		case checkDuplicateCapture:
-			j.duplicates(r)
-		case checkSequence:
-			j.sequence(r)
-		case checkExpect:
-			j.expect(r)
-		}
+		j.ask(r)
 	}
 	if len(j.hits) > 1 {
 		slices.SortFunc(j.hits, func(a, b Hit) int { return cmp.Or(cmp.Compare(a.Rule.ID, b.Rule.ID), cmp.Compare(a.Key, b.Key)) })
 	}
 	return j.hits, j.due
+}
+
+// ask adds the hits of one rule. A defect in it costs that rule this order, nothing else.
+func (j *judging) ask(r *orderRule) {
+	stats, o := &r.rule.stats, j.order
+	stats.Asked.Add(1)
+	j.first = len(j.hits)
+	defer func() {
+		if p := recover(); p != nil {
+			j.hits = j.hits[:j.first]
+			stats.Broken.Add(1)
+		}
+	}()
+	switch r.check {
+	case checkCapturesOverTotal:
+		j.over(r, event.PaymentCaptured, o.CapturedMinor, o.TotalMinor, "captured > total")
+	case checkRefundsOverCaptures:
+		j.over(r, event.PaymentRefunded, o.RefundedMinor, o.CapturedMinor, "refunded > captured")
+	case checkCaptureDiffers:
+		j.differs(r)
+	case checkDuplicateCapture:
+		j.duplicates(r)
+	case checkSequence:
+		j.sequence(r)
+	case checkExpect:
+		j.expect(r)
+	}
+	if len(j.hits) > j.first {
+		stats.Passed.Add(1)
+	}
 }
 
 // reached reports whether the watermark has come to a time. If not, the order is judged again then.

@@ -87,8 +87,8 @@ type Rule struct {
 
 // RuleStats counts what happened to a rule in this process.
 type RuleStats struct {
-	Asked  atomic.Int64 // events for which it was evaluated
-	Passed atomic.Int64 // clauses whose conditions over the event held
+	Asked  atomic.Int64 // times it was asked about an event; a rule of an order's own events, about an order
+	Passed atomic.Int64 // times its conditions over the event held, and features are asked next, if there are any; or it held for the order
 	Broken atomic.Int64 // evaluations that a defect ended; the rule did not match there
 }
 
@@ -218,8 +218,9 @@ type Part struct {
 	clause   *clausePlan
 }
 
-// Holds decides the part. readings are in the order of p.Readings, operands as the gate carried them.
-func (p *Part) Holds(operands []table.Operand, readings []Value) Tri {
+// Holds decides the part. readings are in the order of p.Readings, operands as the gate carried them. After a defect it is unknown.
+func (p *Part) Holds(operands []table.Operand, readings []Value) (holds Tri) {
+	defer p.Rule.contain()
 	return p.cond(&frame{operands: operands, readings: readings})
 }
 

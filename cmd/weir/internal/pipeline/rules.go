@@ -23,6 +23,7 @@ type RuleFollower struct {
 	*RuleBook
 	log     *slog.Logger
 	gauge   prometheus.Gauge
+	stats   *ruleStats
 	current *rule.Current
 
 	mu      sync.Mutex
@@ -39,6 +40,9 @@ func FollowRules(ctx context.Context, cfg *configs.Config, deps Deps) (*RuleFoll
 	}
 	f := &RuleFollower{RuleBook: book, log: deps.Logger, current: rule.NewCurrent(book.fileSet)}
 	if f.gauge, err = rulesGauge(deps.Registry); err != nil {
+		return nil, err
+	}
+	if f.stats, err = newRuleStats(deps.Registry, f.current); err != nil {
 		return nil, err
 	}
 	f.newest = rulebook.Book{Document: book.file}
@@ -97,7 +101,7 @@ func (f *RuleFollower) take(b rulebook.Book) {
 			"revision", b.Revision, "author", b.Author, "in_force", f.inForce.Revision, "problems", err)
 		return
 	}
-	f.current.Store(set)
+	f.stats.replace(set)
 	f.inForce, f.problem = b, ""
 	f.gauge.Set(float64(b.Revision))
 	f.log.Info("rules in force", "revision", b.Revision, "rules", len(b.Document.Rules), "author", b.Author, "comment", b.Comment)

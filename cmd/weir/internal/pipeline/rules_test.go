@@ -131,8 +131,11 @@ func TestARuleIsInForceOnEveryInstance(t *testing.T) {
 		return set.Revision == 1 && set.Rule("big").Version == 2 && set.Rule("big").Title == "A very big order"
 	})
 	families, err := o.reg.Gather()
-	if err != nil || len(families) != 1 || families[0].GetName() != "weir_rules_revision" || families[0].Metric[0].Gauge.GetValue() != 1 {
-		t.Errorf("%v %v", err, families)
+	if err != nil || len(families) != 4 {
+		t.Fatalf("%v %v", err, families)
+	}
+	if f := families[3]; f.GetName() != "weir_rules_revision" || f.Metric[0].Gauge.GetValue() != 1 {
+		t.Errorf("%v", f)
 	}
 }
 
