@@ -160,9 +160,11 @@ func amount(f *frame) (float64, bool) {
 	return float64(e.GetAmountMinor()), e.GetCurrency() != "" && exact(e.GetAmountMinor())
 }
 
+// total is that of order.created; one that was not told is not zero.
 func total(f *frame) (float64, bool) {
 	o := f.facts.Order
-	return float64(o.CreatedTotalMinor), o.Currency != "" && o.Currency == f.currency && exact(o.CreatedTotalMinor)
+	return float64(o.CreatedTotalMinor), o.Currency != "" && o.Currency == f.currency && exact(o.CreatedTotalMinor) &&
+		(o.CreatedTotalMinor != 0 || hasTotal(o, true))
 }
 
 // exact reports whether a float64 holds n as it is.
