@@ -23,8 +23,8 @@ type workloadFlag string
 func (w *workloadFlag) String() string { return string(*w) }
 func (w *workloadFlag) Type() string   { return "metrics" }
 func (w *workloadFlag) Set(text string) error {
-	if text != "w" && text != "default" {
-		return errors.New("is w (the reference workload's own aggregates) or default (the shipped metrics)")
+	if text != "w" && text != "default" && text != bench.Shop {
+		return errors.New("is w (the reference workload's own aggregates and alerts), default (the shipped metrics and rules over its events), or shop (the same over a shop's)")
 	}
 	*w = workloadFlag(text)
 	return nil
@@ -45,7 +45,7 @@ first third of the events. Machines differ and are noisy: compare figures of one
   weir bench --brokers 127.0.0.1:9092 --stock-goka --rate 0`,
 		Args: cobra.NoArgs,
 	}, func(ctx context.Context, a *app, _ []string) error { return runBench(ctx, a, string(workload)) })
-	c.Flags().Var(&workload, configFlag, "metrics to keep: w (the reference workload's own) or default (the shipped ones)")
+	c.Flags().Var(&workload, configFlag, "what to measure: w (the reference workload with its own metrics and rules), default (the shipped ones over its events), shop (the shipped ones over a shop's events)")
 	return c
 }
 
@@ -82,7 +82,7 @@ func runBench(ctx context.Context, a *app, workload string) (err error) {
 		}
 		fmt.Fprintf(a.out, "BACKLOG run=%d metrics=%s guarantee=%s stock_goka=%v %s\n", i+1, workload, a.Guarantee, a.Process.StockGoka, t)
 	}
-	if a.Bench.Rate == 0 || a.Process.StockGoka {
+	if a.Bench.Rate == 0 || workload == bench.Shop || a.Process.StockGoka {
 		return nil
 	}
 	l, err := bench.RunLatency(ctx, o, map[string]string{"w": "gross", "default": "gmv"}[workload])

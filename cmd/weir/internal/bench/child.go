@@ -41,11 +41,11 @@ func (t *tail) Write(p []byte) (int, error) {
 }
 
 // startChild starts weir on the source topics of prefix.
-func startChild(name, binary, prefix, listen string, args ...string) (*child, error) {
+func startChild(name, binary string, from []source, listen string, args ...string) (*child, error) {
 	c := &child{name: name, log: new(tail), done: make(chan error, 1), listen: listen}
 	c.cmd = exec.Command(binary, args...)
 	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
-	sources, err := json.Marshal(sourcesOf(prefix))
+	sources, err := json.Marshal(from)
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +62,13 @@ type source struct {
 	Mapping string `json:"mapping"`
 }
 
-func sourcesOf(prefix string) (out []source) {
+func sourcesOf(prefix string, o Options) (out []source) {
+	mapping := "w"
+	if o.Metrics == Shop {
+		mapping = "canonical"
+	}
 	for _, topic := range topicsOf(prefix) {
-		out = append(out, source{topic, "w"})
+		out = append(out, source{topic, mapping})
 	}
 	return out
 }

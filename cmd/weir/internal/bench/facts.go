@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -43,11 +44,14 @@ func (t *Throughput) readFacts(ctx context.Context, o Options, prefix string) er
 		return err
 	}
 	t.OrderRows, t.CellRows = len(orders), len(cells)
-	if t.OrderRows != o.Orders {
+	if t.OrderRows != o.Orders && o.Metrics != Shop {
 		return fmt.Errorf("the run is wrong: %d order rows for %d orders", t.OrderRows, o.Orders)
 	}
 	if o.Metrics != "w" {
-		return nil
+		if o.Fraud {
+			t.Facts, err = countAlerts(ctx, o, names)
+		}
+		return err
 	}
 	lines, err := aggregates(cells)
 	if err != nil {
@@ -63,6 +67,30 @@ func (t *Throughput) readFacts(ctx context.Context, o Options, prefix string) er
 		return nil
 	}
 	return t.readAlerts(ctx, o, names)
+}
+
+// countAlerts tells how many alerts each rule raised.
+func countAlerts(ctx context.Context, o Options, names topology.Names) (string, error) {
+	cases, err := readTable(ctx, o.Kafka, names.In(topology.TableAlerts))
+	if err != nil {
+		return "", err
+	}
+	count, hits := map[string]int{}, map[string]int64{}
+	for key, row := range cases {
+		var c table.Case
+		if err := c.UnmarshalVT(row); err != nil {
+			return "", fmt.Errorf("case %q: %w", key, err)
+		}
+		for _, a := range c.Alerts {
+			count[a.Rule]++
+			hits[a.Rule] += a.Hits
+		}
+	}
+	text := fmt.Sprintf("FACTS cases=%d", len(cases))
+	for _, rule := range slices.Sorted(maps.Keys(count)) {
+		text += fmt.Sprintf(" %s=%d(%d hits)", rule, count[rule], hits[rule])
+	}
+	return text, nil
 }
 
 // readAlerts compares the alerts with the known ones.

@@ -104,7 +104,7 @@ func RunLatency(ctx context.Context, o Options, metric string) (l Latency, err e
 		if err != nil {
 			return l, err
 		}
-		if children[i], err = startChild(role.name, o.Binary, prefix, listen, role.args(prefix, listen)...); err != nil {
+		if children[i], err = startChild(role.name, o.Binary, sourcesOf(prefix, o), listen, role.args(prefix, listen)...); err != nil {
 			return l, err
 		}
 		defer func() { _, _, stopErr := children[i].stop(); err = errors.Join(err, stopErr) }()

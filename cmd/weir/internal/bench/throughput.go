@@ -17,7 +17,7 @@ type Options struct {
 	Partitions int32
 	Orders     int    // three events each
 	Fraud      bool   // groups entities and alerts run too
-	Metrics    string // what the run computes, for the report: w, default, …
+	Metrics    string // what the run computes, for the report: w, default, shop
 	Rate       int    // events/s of the paced part; 0: leave it out
 	Warm       time.Duration
 	Measure    time.Duration
@@ -27,6 +27,9 @@ type Options struct {
 	Out            io.Writer
 	Progress       func(what string, done, of int)
 }
+
+// Shop as Options.Metrics means the shipped metrics and rules over the events of a shop instead of W's.
+const Shop = "shop"
 
 // Throughput is one run of W from a full backlog to its end.
 type Throughput struct {
@@ -59,14 +62,14 @@ func RunThroughput(ctx context.Context, o Options) (Throughput, error) {
 	adm := kadm.NewClient(cl)
 	defer removeTopics(adm, prefix)
 	t := Throughput{Events: 3 * o.Orders}
-	if err := fill(ctx, cl, topicsOf(prefix), o.Partitions, o.Orders, func(n int) { o.Progress("producing", n, t.Events) }); err != nil {
+	if t.Events, err = fill(ctx, cl, topicsOf(prefix), o, func(n int) { o.Progress("producing", n, 3*o.Orders) }); err != nil {
 		return t, err
 	}
 	listen, err := freeAddress()
 	if err != nil {
 		return t, err
 	}
-	c, err := startChild("process", o.Binary, prefix, listen, o.Process(prefix, listen)...)
+	c, err := startChild("process", o.Binary, sourcesOf(prefix, o), listen, o.Process(prefix, listen)...)
 	if err != nil {
 		return t, err
 	}

@@ -98,17 +98,16 @@ func topicsOf(prefix string) topics {
 }
 
 // fill makes the topics and produces n orders with all that follows them.
-func fill(ctx context.Context, cl *kgo.Client, t topics, partitions int32, n int, progress func(sent int)) error {
-	responses, err := kadm.NewClient(cl).CreateTopics(ctx, partitions, 1, nil, t[:]...)
+func fill(ctx context.Context, cl *kgo.Client, t topics, o Options, progress func(sent int)) (sent int, err error) {
+	responses, err := kadm.NewClient(cl).CreateTopics(ctx, o.Partitions, 1, nil, t[:]...)
 	if err == nil {
 		err = responses.Error()
 	}
 	if err != nil {
-		return fmt.Errorf("creating the topics of the workload: %w", err)
+		return 0, fmt.Errorf("creating the topics of the workload: %w", err)
 	}
 	var failed atomic.Pointer[error]
-	sent := 0
-	newWorkload().all(n, func(r record) {
+	send := func(r record) {
 		cl.Produce(ctx, &kgo.Record{Topic: t[r.stream], Key: []byte(r.key), Value: []byte(r.value)}, func(_ *kgo.Record, err error) {
 			if err != nil {
 				failed.CompareAndSwap(nil, &err)
@@ -117,12 +116,19 @@ func fill(ctx context.Context, cl *kgo.Client, t topics, partitions int32, n int
 		if sent++; sent%50_000 == 0 && progress != nil {
 			progress(sent)
 		}
-	})
+	}
+	if o.Metrics == Shop {
+		if err := shopEvents(o.Orders, send); err != nil {
+			return sent, err
+		}
+	} else {
+		newWorkload().all(o.Orders, send)
+	}
 	if err := cl.Flush(ctx); err != nil {
-		return err
+		return sent, err
 	}
 	if err := failed.Load(); err != nil {
-		return fmt.Errorf("producing the workload: %w", *err)
+		return sent, fmt.Errorf("producing the workload: %w", *err)
 	}
-	return nil
+	return sent, nil
 }
