@@ -10,7 +10,6 @@ import (
 
 	"weir/cmd/weir/internal/shop"
 	"weir/processors/rule"
-	"weir/topology/event"
 	"weir/topology/sim"
 )
 
@@ -107,31 +106,89 @@ func play(t testing.TB, o Options) *Report {
 	return r
 }
 
-func at(ms event.UnixMilli) time.Time { return ms.Time() }
+func TestWhatIsReportedIsBounded(t *testing.T) {
+	records, _ := history(t, shopOf(1500))
+	rules := func() *rule.Set { return loadRules(t, "testdata/rules.yaml") }
+	whole := play(t, Options{Set: rules(), Events: all(records), MaxAlerts: 1 << 20})
+	if whole.All.Alerts < 20 || int64(len(whole.Alerts)) < whole.All.Alerts {
+		t.Fatalf("%d alerts, %d in the report", whole.All.Alerts, len(whole.Alerts))
+	}
+	known := map[string]bool{}
+	for _, a := range whole.Alerts {
+		known[a.ID] = true
+	}
+	for _, o := range []Options{{MaxAlerts: 7}, {MaxAlerts: 7, MemoryBytes: 1}} { // with nearly all rows in files
+		o.Set, o.Events = rules(), all(records)
+		r := play(t, o)
+		if len(r.Alerts) != 7 || r.AlertsLeftOut+7 != int64(len(whole.Alerts)) || r.All.Alerts != whole.All.Alerts || r.All.Orders != whole.All.Orders {
+			t.Errorf("%d alerts, %d left out; in all %+v, want %+v", len(r.Alerts), r.AlertsLeftOut, r.All, whole.All)
+		}
+		for _, a := range r.Alerts {
+			if !known[a.ID] {
+				t.Errorf("alert %s is none of the whole run", a.ID)
+			}
+		}
+		for i := range r.Rules {
+			if len(r.Rules[i].Samples) > maxSamples {
+				t.Errorf("%s has %d samples", r.Rules[i].ID, len(r.Rules[i].Samples))
+			}
+		}
+	}
+	early := play(t, Options{Set: rules(), Events: all(records), MaxEvents: 1000})
+	if early.Partial != EventLimit || early.Events != 1000 {
+		t.Errorf("partial %q after %d events", early.Partial, early.Events)
+	}
+	late := play(t, Options{Set: rules(), Events: all(records), MaxTime: 1})
+	if late.Partial != TimeLimit {
+		t.Errorf("partial %q", late.Partial)
+	}
+}
 
-func TestPlantedFraudIsMeasured(t *testing.T) {
-	records, truth := history(t, shop.Options{Seed: 3, Rate: 20_000.0 / (10 * 86400), Orders: 20_000, Rhythm: true})
-	r := play(t, Options{Set: loadRules(t, "testdata/rules.yaml"), Events: all(records), Truth: truth})
-	if r.Partial != "" || r.Events != int64(len(records)) || r.All.Alerts == 0 {
-		t.Fatalf("partial %q, %d of %d events, %d alerts", r.Partial, r.Events, len(records), r.All.Alerts)
+func TestARangeBoundsWhatIsReported(t *testing.T) {
+	records, _ := history(t, shopOf(1500))
+	begin := records[0].Timestamp.Time()
+	from, to := begin.Add(8*time.Hour), begin.Add(16*time.Hour)
+	whole := play(t, Options{Set: loadRules(t, "testdata/rules.yaml"), Events: all(records), To: to})
+	r := play(t, Options{Set: loadRules(t, "testdata/rules.yaml"), Events: all(records), From: from, To: to})
+	want := 0
+	for _, a := range whole.Alerts {
+		if a.Started >= from.Format(time.RFC3339Nano) {
+			want++
+		}
 	}
-	for _, rr := range r.Rules {
-		t.Logf("%-16s hits %5d alerts %4d entities %4d orders %5d risk %v shared %v precision %.2f recall %.2f", rr.ID, rr.Hits, rr.Alerts, rr.Entities, rr.Orders, rr.AtRisk[:min(2, len(rr.AtRisk))], rr.Shared, rr.Labels.Precision, rr.Labels.Recall)
+	if want == 0 || want == len(whole.Alerts) || len(r.Alerts) != want || r.Events != whole.Events || !r.From.Equal(from) {
+		t.Errorf("%d alerts since %v, want %d of %d; %d events of %d", len(r.Alerts), r.From, want, len(whole.Alerts), r.Events, whole.Events)
 	}
-	l := r.All.Labels
-	t.Logf("%d/%d episodes, precision %.2f of %d", l.Caught, l.Episodes, l.Precision, l.Alerts)
-	for _, p := range l.Patterns {
-		t.Logf("%+v", p)
+}
+
+func TestRulesAreComparedWithOthers(t *testing.T) {
+	records, _ := history(t, shopOf(1500))
+	others, err := rule.Load("others", []byte(`
+rules:
+  - {id: declined, on: payment.failed, entity: device, when: "count(1h) >= 5"}
+  - {id: big, entity: customer, when: "total > 1000.00"}
+`))
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, p := range l.Curve {
-		t.Logf("%+v", p)
+	same := play(t, Options{Set: loadRules(t, "testdata/rules.yaml"), Against: loadRules(t, "testdata/rules.yaml"), Events: all(records)})
+	a := same.Against
+	if a.All.Alerts != same.All.Alerts || a.OnlyNow != (Overlap{}) || a.OnlyThen != (Overlap{}) || a.Both.Entities != same.All.Entities {
+		t.Errorf("with itself: %+v of %+v", a, same.All)
 	}
-	for _, p := range l.FalsePositives {
-		t.Logf("%+v", p)
+	r := play(t, Options{Set: loadRules(t, "testdata/rules.yaml"), Against: others, Events: all(records)})
+	a = r.Against
+	if a.Both.Entities+a.OnlyThen.Entities != a.All.Entities || a.Both.Entities+a.OnlyNow.Entities != r.All.Entities {
+		t.Errorf("entities: %+v", a)
+	}
+	for i := range r.Rules {
+		if x := &r.Rules[i]; x.ID == "retries" && (x.Against.Entities != x.Entities || x.Entities == 0) {
+			t.Errorf("retries and declined are one rule, but %d of %d entities are shared", x.Against.Entities, x.Entities)
+		}
 	}
 }
 
 // shopOf is a shop of so many orders in a day.
 func shopOf(orders int64) shop.Options {
-	return shop.Options{Seed: 5, Rate: float64(orders) / 86400, Orders: orders, Rhythm: true}
+	return shop.Options{Seed: 5, Rate: float64(orders) / 86400, Orders: orders, Rhythm: true, LifeScale: 0.05}
 }
