@@ -242,12 +242,30 @@ func (t ValueType) String() string {
 func (c *checker) span(n ast.Node) string {
 	from, to := extent(n)
 	from, to = max(from, 0), min(to, len(c.src.runes))
-	for open := strings.Count(string(c.src.runes[from:to]), "(") - strings.Count(string(c.src.runes[from:to]), ")"); open > 0 && to < len(c.src.runes); to++ {
-		if c.src.runes[to] == ')' {
-			open--
-		}
+	for to < len(c.src.runes) && open(c.src.runes[from:to]) {
+		to++
 	}
 	return strings.Join(strings.Fields(string(c.src.runes[from:to])), " ")
+}
+
+// open reports whether a text has brackets that are not closed: the place of a node ends with its last part.
+func open(text []rune) bool {
+	depth, quote := 0, rune(0)
+	for i, r := range text {
+		switch {
+		case quote != 0:
+			if r == quote && (quote == '`' || i == 0 || text[i-1] != '\\') {
+				quote = 0
+			}
+		case r == '"' || r == '\'' || r == '`':
+			quote = r
+		case r == '(' || r == '[':
+			depth++
+		case r == ')' || r == ']':
+			depth--
+		}
+	}
+	return depth > 0
 }
 
 func extent(n ast.Node) (from, to int) {

@@ -229,6 +229,15 @@ func TestErrorsSayWhere(t *testing.T) {
 	}
 }
 
+func TestConditionsAreShownAsTheyAreWritten(t *testing.T) {
+	for _, cond := range []string{`channel in ["web", "app"]`, `not (channel in ["web"])`, `channel == "a)b" or (total > 5 and lines in [1, 2])`, `known(channel)`} {
+		e, err := (&checker{b: newBuilder(Defaults{}), on: ofOrders, types: []string{"order.created"}}).typed(cond, Bool)
+		if err != nil || e.text != cond {
+			t.Errorf("%s is shown as %s (%v)", cond, e.text, err)
+		}
+	}
+}
+
 func TestThreeValues(t *testing.T) {
 	f := orderFacts()
 	for _, c := range []struct {
