@@ -36,6 +36,7 @@ type Deps struct {
 	Ready     func() (ready bool, missing string)
 	Status    StatusSource        // nil: only tables are told
 	RuleBook  RuleBook            // nil: no rules
+	Backtests Backtests           // nil: none are run here
 	Alerts    Alerts              // nil: this server tells nothing of fraud
 	Entities  Entities            // nil: as Alerts
 	Commands  Commands            // nil: no decisions are taken here
@@ -127,6 +128,7 @@ func (s *server) register(a huma.API) {
 	huma.Register(a, huma.Operation{OperationID: "get-order", Method: http.MethodGet, Path: "/v1/orders/{id}", Tags: []string{"orders"},
 		Summary: "One order: facts, state and the timeline of its events", Errors: []int{404, 503}}, s.getOrder)
 	s.registerRules(a)
+	s.registerBacktests(a)
 	s.registerAlerts(a)
 	s.registerEntities(a)
 }

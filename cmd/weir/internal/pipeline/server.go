@@ -24,6 +24,8 @@ type Server struct {
 	tables  *views.Views
 	hub     *live.Hub
 	kafka   *kgo.Client
+	// backtests is nil where there is no rule book.
+	backtests *Backtests
 }
 
 // NewServer wires a view server. Run fills it.
@@ -74,10 +76,13 @@ func NewServer(cfg *configs.Config, deps Deps, version string) (*Server, error) 
 		Topology: topology.Describe(cfg.Names(), sources...),
 		Gatherer: deps.Registry, Live: hub, Dashboard: dashboard.Handler(), Version: version, Logger: deps.Logger,
 	}
+	var backtests *Backtests
 	if deps.Book != nil {
 		served.RuleBook = NewRulesAPI(deps.Book)
+		backtests = NewBacktests(cfg, deps.Book, deps.Logger)
+		served.Backtests = backtests
 	}
-	return &Server{Handler: api.New(served), tables: tables, hub: hub, kafka: cl}, nil
+	return &Server{Handler: api.New(served), tables: tables, hub: hub, kafka: cl, backtests: backtests}, nil
 }
 
 // Run follows the tables and answers requests by listen until ctx ends. It ends in this order: requests, pushes, the tables under
@@ -90,6 +95,9 @@ func (s *Server) Run(ctx context.Context, listen func(context.Context) error) er
 	go func() { ended <- s.tables.Run(tables) }()
 	go func() { ended <- s.hub.Run(hub) }()
 	err := listen(ctx)
+	if s.backtests != nil {
+		s.backtests.Close()
+	}
 	stopHub()
 	stopTables()
 	for range 2 {
