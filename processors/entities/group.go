@@ -86,6 +86,10 @@ func (g *Group) process(ctx goka.Context, msg any) {
 		}
 		return
 	}
+	if isWarm(key) {
+		g.warm(ctx, p, s, key, raw)
+		return
+	}
 	if key == "" || engine.IsReserved(key) {
 		g.refuse(ctx, p, key, raw, fmt.Errorf("%w: its key is no entity", errRecord))
 		return
@@ -141,6 +145,24 @@ func (g *Group) know(p *engine.Partition, s *shard) error {
 		return nil
 	}
 	return p.Set(seriesKey, changed)
+}
+
+// warm takes the news that a series was filled from the log.
+func (g *Group) warm(ctx goka.Context, p *engine.Partition, s *shard, key string, raw []byte) {
+	row, err := p.Get(seriesKey)
+	if err != nil {
+		ctx.Fail(err)
+	}
+	changed, err := s.began.warm(g.rules, row, key, raw)
+	switch {
+	case errors.Is(err, errRecord):
+		g.refuse(ctx, p, key, raw, err)
+	case err == nil && changed != nil:
+		err = p.Set(seriesKey, changed)
+	}
+	if err != nil && !errors.Is(err, errRecord) {
+		ctx.Fail(err)
+	}
 }
 
 // step keeps a defect to the record that brings it out. It stands around pure code only: a failure of state or output must stop the

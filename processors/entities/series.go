@@ -4,8 +4,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"weir/processors/rule"
+	"weir/topology/event"
 )
 
 // seriesKey is the reserved row in which each partition keeps since when it has had each series of the set in force. A series that is
@@ -83,4 +86,37 @@ func readSince(row []byte) (map[uint32]int64, error) {
 		known[binary.LittleEndian.Uint32(b)] = int64(binary.LittleEndian.Uint64(b[4:]))
 	}
 	return known, nil
+}
+
+// warmPrefix begins the key of a record that tells a partition that a series was filled from the log; hexadecimal digits of the
+// series follow. The value is since when it is complete, event time in ms (8, little-endian; 0 = always was).
+const warmPrefix = "\x00warm/"
+
+// WarmRecord is the record that each partition of weir-observations gets behind the observations of a series that were read again
+// from the log.
+func WarmRecord(series uint32, since event.UnixMilli) (key string, value []byte) {
+	return warmPrefix + strconv.FormatUint(uint64(series), 16), binary.LittleEndian.AppendUint64(nil, uint64(since))
+}
+
+func isWarm(key string) bool { return strings.HasPrefix(key, warmPrefix) }
+
+// warm notes in the partition's row that a series is complete since a time. Nil: nothing is new. Series that the set in force does
+// not have are not kept.
+func (n *began) warm(set *rule.Set, row []byte, key string, value []byte) (changed []byte, err error) {
+	id, err := strconv.ParseUint(strings.TrimPrefix(key, warmPrefix), 16, 32)
+	if err != nil || len(value) != 8 {
+		return nil, fmt.Errorf("%w: it tells of no series", errRecord)
+	}
+	known, err := readSince(row)
+	if err != nil {
+		return nil, err
+	}
+	since := int64(binary.LittleEndian.Uint64(value))
+	if at, ok := known[uint32(id)]; !ok || since < 0 || since >= at {
+		return nil, nil
+	}
+	known[uint32(id)] = since
+	changed = appendSince(known)
+	_, err = n.update(set, changed, 0)
+	return changed, err
 }

@@ -34,6 +34,13 @@ func (s *simulated) Process(p *sim.Partition, r *sim.Record) error {
 	if err != nil {
 		return err
 	}
+	if isWarm(r.Key) {
+		row, err := s.began[p.Number()].warm(s.rules, p.Get(seriesKey), r.Key, r.Value)
+		if row != nil {
+			p.Set(seriesKey, row)
+		}
+		return err
+	}
 	s.in = Input{Key: r.Key, Record: r.Value, Watermark: p.Watermark(), Since: since}
 	if err := s.step(p, p.Get(r.Key)); err != nil {
 		return fmt.Errorf("entity %s: %w", r.Key, err)

@@ -34,6 +34,7 @@ type KindCost struct {
 
 // SeriesCost is what a series takes of one entity.
 type SeriesCost struct {
+	ID       uint32        `json:"id"`
 	Kind     string        `json:"kind"`
 	Text     string        `json:"text"`
 	Features []string      `json:"features"` // declared features that read it
@@ -155,7 +156,7 @@ func (s *Set) users() map[seriesUse][]string {
 
 func (s *Set) seriesCost(p *Plan, i int, users map[seriesUse][]string) SeriesCost {
 	one := &p.Series[i]
-	c := SeriesCost{Kind: p.Kind, Text: one.Text, Rules: users[seriesUse{p.Kind, i}], Horizon: one.Horizon, Features: []string{}}
+	c := SeriesCost{ID: one.ID, Kind: p.Kind, Text: one.Text, Rules: users[seriesUse{p.Kind, i}], Horizon: one.Horizon, Features: []string{}}
 	distinct := false
 	for k := range p.Readings {
 		if p.Readings[k].Series != i {

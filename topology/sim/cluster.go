@@ -213,6 +213,12 @@ func (c *Cluster) Produce(r Record) {
 	c.append(r)
 }
 
+// ProduceTo appends a record from outside to a partition of its own choice.
+func (c *Cluster) ProduceTo(partition int32, r Record) {
+	r.Partition = partition
+	c.append(r)
+}
+
 // Replay appends a record that stands in a log elsewhere: processors see the Partition and Offset that it has there.
 func (c *Cluster) Replay(r Record) {
 	c.add(client.Partition([]byte(r.Key), c.cfg.Partitions), r)

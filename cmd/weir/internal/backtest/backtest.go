@@ -11,6 +11,9 @@
 //	collect.go  the table of alerts → Report
 //	truth.go    what is known to be fraud
 //	labels.go   recall, precision, value caught
+//	history.go  the source topics' past as events
+//	tests.go    tests that stand beside rules
+//	warm.go     features that are new are filled from the past
 package backtest
 
 import (
