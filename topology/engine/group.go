@@ -124,6 +124,7 @@ type generation struct {
 
 	lastCommit    time.Time
 	pending       int  // records processed since begin
+	worked        bool // records or timers were handled since begin
 	torn          bool // it ended between two barriers: what it has done must be dropped, but callbacks may still run
 	paused        map[topicPartition]struct{}
 	heldPerRecord float64 // as of the last transaction that held any
@@ -306,6 +307,7 @@ func (g *generation) loop(ctx context.Context) (err error) {
 			return g.finish()
 		}
 		fetches := g.pollOnce()
+		g.takeUp()
 		if err := g.process(fetches); err != nil {
 			g.torn = true
 			if g.isOver() { // among the records are the next assignment's
@@ -345,10 +347,16 @@ func (g *generation) loop(ctx context.Context) (err error) {
 
 // begin opens a transaction.
 func (g *generation) begin() error {
-	if g.rt.spec.Hooks.Begin != nil {
-		g.rt.spec.Hooks.Begin()
-	}
+	g.worked = false
 	return g.s.begin()
+}
+
+// takeUp calls the Begin hook as long as nothing was handled since begin: a transaction may stand open for hours until its first record
+// comes, and is to know what holds then.
+func (g *generation) takeUp() {
+	if hook := g.rt.spec.Hooks.Begin; hook != nil && !g.worked {
+		hook()
+	}
 }
 
 // pollsPerCommit bounds how often a live stream is polled between commits. Records become visible at commits only, so fetching each of
@@ -426,6 +434,7 @@ func (g *generation) process(fetches kgo.Fetches) error {
 			return err
 		}
 		g.pending += n
+		g.worked = true
 		g.rt.stats.processed.Add(float64(n))
 	}
 	g.watermarks()

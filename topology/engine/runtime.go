@@ -108,7 +108,8 @@ type Spec struct {
 
 // Hooks run at the barrier, when no callback does and the engine owns all rows. Nil functions are skipped.
 type Hooks struct {
-	// Begin comes before the first record of each transaction: what it takes up holds for the whole of it.
+	// Begin comes before the first record or timer of each transaction: what it takes up holds for the whole of it. While nothing comes it
+	// is called again and again.
 	Begin func()
 	// BeforeCommit may add output and rows to the transaction that is about to end.
 	BeforeCommit func(*Tx) error

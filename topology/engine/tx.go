@@ -93,6 +93,7 @@ func (g *generation) fireTimers() error {
 			return err
 		}
 		left -= n
+		g.worked = g.worked || n > 0
 		g.rt.stats.timers.Add(float64(n))
 	}
 	return nil
