@@ -42,17 +42,17 @@ func process(ctx context.Context, a *app, _ []string) error {
 		parts.start("metrics endpoint", func(ctx context.Context) error { return a.serveMetrics(ctx, ln) })
 	}
 	if _, err := a.probe(ctx); err != nil {
-		return firstOf(err, parts.stop())
+		return parts.abandon(ctx, err)
 	}
 	if err := a.ensureTopics(ctx); err != nil {
-		return firstOf(err, parts.stop())
+		return parts.abandon(ctx, err)
 	}
 	if err := a.followRules(ctx, parts); err != nil {
-		return firstOf(err, parts.stop())
+		return parts.abandon(ctx, err)
 	}
 	parts.start("groups", func(ctx context.Context) error { return runProcessors(ctx, a) })
 	if err := a.startWebhooks(parts); err != nil {
-		return firstOf(err, parts.stop())
+		return parts.abandon(ctx, err)
 	}
 	a.log.Info("processing", "groups", a.Groups, "instance", a.Instance, "guarantee", a.Guarantee, "brokers", a.Kafka.Brokers)
 	return parts.wait(ctx)

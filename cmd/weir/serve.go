@@ -30,12 +30,12 @@ func serve(ctx context.Context, a *app, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := a.probe(ctx); err != nil {
-		return firstOf(err, ln.Close())
-	}
 	parts := newStages(a.log)
+	if _, err := a.probe(ctx); err != nil {
+		return errors.Join(parts.abandon(ctx, err), ln.Close())
+	}
 	if err := a.followRules(ctx, parts); err != nil {
-		return errors.Join(err, ln.Close(), parts.stop())
+		return errors.Join(parts.abandon(ctx, err), ln.Close())
 	}
 	parts.start("view server", func(ctx context.Context) error { return runServer(ctx, a, ln) })
 	a.log.Info("serving", "dashboard", "http://"+ln.Addr().String(), "brokers", a.Kafka.Brokers)

@@ -60,6 +60,15 @@ func (s *stages) wait(ctx context.Context) error {
 	return s.stop()
 }
 
+// abandon stops what runs already, because the rest cannot start. That a signal ended the start is no failure.
+func (s *stages) abandon(ctx context.Context, cause error) error {
+	if ctx.Err() != nil {
+		s.log.Info("stopped before all parts were started")
+		cause = nil
+	}
+	return errors.Join(cause, s.stop())
+}
+
 // stop ends all parts, the last one first, and returns what went wrong in any of them.
 func (s *stages) stop() error {
 	var errs []error

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -62,5 +64,29 @@ func TestAPartThatFailsStopsAll(t *testing.T) {
 	}
 	if !slices.Equal(d.entries, []string{"broker"}) {
 		t.Errorf("stopped: %v", d.entries)
+	}
+}
+
+// A process that is asked to stop while it still waits for its cluster does so, and has not failed.
+func TestAStopDuringTheStartIsNoFailure(t *testing.T) {
+	for _, command := range []string{"process", "serve"} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			silent, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer silent.Close()
+			r := start(t, command, fmt.Sprintf("kafka: {brokers: [%q]}\nserve: {listen: 127.0.0.1:0}\n", silent.Addr()), command)
+			conn, err := silent.Accept() // of a cluster that never answers
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			r.stop()
+			if said := r.log.String(); strings.Contains(said, "SASL") {
+				t.Error(said)
+			}
+		})
 	}
 }

@@ -59,14 +59,14 @@ func up(ctx context.Context, a *app, _ []string) error {
 	parts.onStop("broker", kafka.Close)
 	a.Kafka = client.Config{Brokers: []string{kafka.Addr()}, ClientID: a.Kafka.ClientID}
 	if err := a.ensureUp(ctx); err != nil {
-		return errors.Join(err, ln.Close(), parts.stop())
+		return errors.Join(parts.abandon(ctx, err), ln.Close())
 	}
 	if err := a.followRules(ctx, parts); err != nil {
-		return errors.Join(err, ln.Close(), parts.stop())
+		return errors.Join(parts.abandon(ctx, err), ln.Close())
 	}
 	parts.start("groups", func(ctx context.Context) error { return runProcessors(ctx, a) })
 	if err := a.startWebhooks(parts); err != nil {
-		return errors.Join(err, ln.Close(), parts.stop())
+		return errors.Join(parts.abandon(ctx, err), ln.Close())
 	}
 	parts.start("view server", func(ctx context.Context) error { return runServer(ctx, a, ln) })
 	if a.Up.Generate > 0 {

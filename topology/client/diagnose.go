@@ -39,7 +39,7 @@ const knockTimeout = 2 * time.Second
 // brokers once to find out. An error that is not about connecting comes back as it is.
 func Diagnose(cfg Config, err error) error {
 	var known *Error
-	if err == nil || errors.As(err, &known) {
+	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) { // who gave up need not be told why
 		return err
 	}
 	e := &Error{Broker: strings.Join(cfg.Brokers, ","), Err: err}
@@ -156,6 +156,9 @@ func knock(cfg Config, broker string, e *Error) bool {
 	case !plainText && !encrypted:
 		e.Cause = fmt.Sprintf("something listens there but does not answer as Kafka does within %s", knockTimeout)
 		e.Remedy = "check that the address is Kafka's client port, and that the broker is not stuck or still starting"
+	case errors.Is(e.Err, context.DeadlineExceeded), errors.Is(e.Err, os.ErrDeadlineExceeded):
+		e.Cause = "the broker answers, but not to this request in time"
+		e.Remedy = "see whether the broker, or this machine, is overloaded, and try again"
 	case cfg.SASL.Mechanism == "":
 		e.Cause = "the broker closed the connection without an answer, as one does that requires SASL"
 		e.Remedy = "set sasl.mechanism, sasl.username and sasl.password_file, or use a listener without SASL"

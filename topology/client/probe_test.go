@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -149,5 +150,15 @@ func TestErrorThatIsNotAConnectionStaysAsItIs(t *testing.T) {
 	err := errors.New("schema mismatch")
 	if got := Diagnose(Config{Brokers: []string{"127.0.0.1:1"}}, err); got != err {
 		t.Errorf("got %v", got)
+	}
+}
+
+func TestAPatientBrokerIsNotSaidToAskForSASL(t *testing.T) {
+	cfg := Config{Brokers: cluster(t).ListenAddrs()}
+	if err := Diagnose(cfg, fmt.Errorf("reading: %w", context.DeadlineExceeded)); !strings.Contains(err.Error(), "not to this request in time") {
+		t.Errorf("%v", err)
+	}
+	if err := Diagnose(cfg, fmt.Errorf("unable to dial: %w", context.Canceled)); !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "SASL") {
+		t.Errorf("%v", err)
 	}
 }
