@@ -10,6 +10,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.5.0
 
 FUZZTIME    ?= 20s
 KILLS       ?= 60
+EVENTS      ?= 1000000
 PKGS        ?= ./...
 # What runs again under the race detector, in its short form.
 RACE        ?= $(PKGS)
@@ -63,6 +64,10 @@ bench: build ## measure weir on a Kafka (throughput, CPU, latency)
 crash: ## kill -9, freeze and scale weir on Apache Kafka, and kill the embedded broker
 	WEIR_TEST_KILLS=$(KILLS) $(GO) test -count=1 -timeout 30m -v -run 'TestKilledBroker' ./topology/broker
 	WEIR_CRASH=1 .ci/kafka exec $(GO) test -count=1 -timeout 60m -v -run 'Kill|Crash|Disturb' ./cmd/weir
+
+.PHONY: exact
+exact: ## hold every feature at each of EVENTS (1000000) random events, and the alerts on 1, 4 and 8 partitions, to slow oracles
+	WEIR_EXACT_EVENTS=$(EVENTS) $(GO) test -count=1 -timeout 120m -v -run 'Exact$$' ./cmd/weir/internal/simulated
 
 .PHONY: kafka
 kafka: ## run an Apache Kafka on 127.0.0.1:9092 to try weir on (KAFKA_PORT; needs Java 17 and Maven)

@@ -41,13 +41,14 @@ var (
 )
 
 // Files that are played under the hostile schedule too: they hold what could be lost or doubled by a crash, and timers that fire.
-var disturbed = []string{"duplicates", "payment_before_order", "overcapture", "retention", "sessions", "late", "malformed", "window_retention"}
+var disturbed = []string{"duplicates", "payment_before_order", "overcapture", "retention", "sessions", "late", "malformed", "window_retention",
+	"two_entities", "late_withdrawn", "late_policies", "cap", "expiry", "episodes", "orders_own"}
 
 // seedsEnv names how many more hostile schedules to play every file under, for who looks for what one does not show.
 const seedsEnv = "WEIR_TEST_SEEDS"
 
 // The files of a short run.
-var short = []string{"happy_path", "retention", "sessions"}
+var short = []string{"happy_path", "retention", "sessions", "two_entities", "episodes"}
 
 func play(t *testing.T, bootstrap string) {
 	files, err := filepath.Glob("../../../../processors/*/testdata/*.txt")

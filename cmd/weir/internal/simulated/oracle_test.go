@@ -22,6 +22,7 @@ type fact struct {
 	promised, expected                 int64
 	method, payment, decline, reason   string
 	carrier, shipment, shipmentCountry string
+	card, ip                           string
 }
 
 type line struct {
@@ -59,6 +60,12 @@ func (f fact) record() []byte {
 	text("cancel_reason", f.reason)
 	text("carrier", f.carrier)
 	text("shipment_id", f.shipment)
+	if f.card != "" {
+		m["card"] = map[string]any{"fingerprint": f.card}
+	}
+	if f.ip != "" {
+		m["client"] = map[string]any{"ip": f.ip}
+	}
 	moment("promised_at", f.promised)
 	moment("expected_at", f.expected)
 	if f.amount >= 0 {
