@@ -40,7 +40,9 @@ func TestBuiltInRulesSayWhatTheyAreFor(t *testing.T) {
 			t.Errorf("two rules are called %s", d.ID)
 		}
 		ids[d.ID] = true
-		for what, text := range map[string]string{"title": d.Title, "reason": d.Reason, "source": d.Source, "typology": d.Typology, "severity": d.Severity} {
+		for what, text := range map[string]string{
+			"title": d.Title, "reason": d.Reason, "source": d.Source, "typology": d.Typology, "severity": d.Severity,
+		} {
 			if text == "" {
 				t.Errorf("rule %s has no %s", d.ID, what)
 			}

@@ -63,8 +63,8 @@ func TestShippedRulesPassTheirTests(t *testing.T) {
 
 // aMonth is 30 days of a shop that sells so many orders.
 func aMonth(orders, seed int64) shop.Options {
-	return shop.Options{Seed: seed, Start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Orders: orders, Rate: float64(orders) / (30 * 86400), Rhythm: true,
-		Duplicates: 0.002}
+	return shop.Options{Seed: seed, Start: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Orders: orders,
+		Rate: float64(orders) / (30 * 86400), Rhythm: true, Duplicates: 0.002}
 }
 
 // quality is how well the shipped rules find what a shop plants.
@@ -183,7 +183,8 @@ func (q *qualitySums) String() string {
 	fmt.Fprintf(&b, "%-26s %-7s %8s %8s %9s %8s %8s\n", "rule", "state", "alerts", "true", "precision", "a day", "episodes")
 	for _, id := range sorted(q.rules) {
 		l := q.rules[id].Labels
-		fmt.Fprintf(&b, "%-26s %-7s %8d %8d %9.3f %8.2f %8d\n", id, q.rules[id].State, l.Alerts, l.Touching, ratio(l.Touching, l.Alerts), float64(l.Alerts)/q.days, l.Caught)
+		fmt.Fprintf(&b, "%-26s %-7s %8d %8d %9.3f %8.2f %8d\n", id, q.rules[id].State, l.Alerts, l.Touching,
+			ratio(l.Touching, l.Alerts), float64(l.Alerts)/q.days, l.Caught)
 	}
 	fmt.Fprintf(&b, "%-26s %-7s %8d %8d %9.3f %8.2f\n\n", "all", "live", q.alerts, q.touching, ratio(q.touching, q.alerts), float64(q.alerts)/q.days)
 	for _, name := range sorted(q.looks) {
