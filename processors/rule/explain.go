@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"weir/topology/event"
@@ -20,6 +19,7 @@ type atom struct {
 	right   showFn // nil: a plain condition
 	reading int    // what left is read from, index in Part.Readings; -1: no feature by itself
 	others  []other
+	cond    condFn // of an alternative: told only where it holds; nil: it holds wherever the part does
 }
 
 // other is a reading inside a comparison that is more than it: its value is told by itself.
@@ -35,18 +35,26 @@ type showFn func(*frame) string
 type explainer struct{ m *maker }
 
 // atoms are the comparisons of a condition.
-func (x explainer) atoms(e *expr) (all []atom) {
-	switch e.op {
-	case opAnd, opOr:
+func (x explainer) atoms(e *expr) []atom { return x.under(e, false) }
+
+func (x explainer) under(e *expr, alternative bool) (all []atom) {
+	if e.op == opAnd || e.op == opOr {
 		for _, k := range e.kids {
-			all = append(all, x.atoms(k)...)
+			all = append(all, x.under(k, alternative || e.op == opOr)...)
 		}
 		return all
-	case opNot:
-		if e.kids[0].op == opAnd || e.kids[0].op == opOr {
-			return x.atoms(e.kids[0])
+	}
+	all = x.leaf(e)
+	if alternative {
+		for i := range all {
+			all[i].cond = x.m.cond(e)
 		}
-	case opCompare, opIn:
+	}
+	return all
+}
+
+func (x explainer) leaf(e *expr) []atom {
+	if e.op == opCompare || e.op == opIn {
 		a := atom{text: e.text, sign: e.sign, reading: -1, left: x.show(e.kids[0]), right: x.show(e.kids[1])}
 		x.readings(e, &a)
 		return []atom{a}
@@ -124,11 +132,17 @@ func shown(v Value, currency string) string {
 }
 
 func duration(d time.Duration) string {
-	if d > 0 && d%time.Minute == 0 {
+	if d < 0 {
+		return "-" + duration(-d)
+	}
+	if d == 0 || d%time.Minute == 0 {
 		return window.FormatSpan(d)
 	}
 	text := d.Round(time.Millisecond).String()
-	return strings.TrimSuffix(strings.TrimSuffix(text, "0s"), "0m")
+	if d%time.Second == 0 && d < time.Minute { // not 0m10s
+		return window.FormatSpan(d)
+	}
+	return text
 }
 
 // Show is a reading's value for a person. Money is in the currency.
@@ -138,6 +152,9 @@ func Show(v Value, currency string) string { return shown(v, currency) }
 func predicates(atoms []atom, f *frame, texts func(i int) string) (out []*table.Predicate, feature []int) {
 	for i := range atoms {
 		a := &atoms[i]
+		if a.cond != nil && a.cond(f) != True {
+			continue
+		}
 		p := &table.Predicate{Text: a.text, Observed: a.left(f), Operator: a.sign}
 		if a.right != nil {
 			p.Threshold = a.right(f)

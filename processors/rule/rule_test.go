@@ -3,6 +3,7 @@ package rule
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -299,6 +300,31 @@ func TestADefinitionOnOneLineKeepsItsText(t *testing.T) {
 	}
 }
 
+func TestOfAlternativesTheOnesThatHoldAreTold(t *testing.T) {
+	s := load(t, "rules:\n  - id: a\n    entity: customer\n    when: total > 10 and (count(1h) > 5 or sum(total, 1h) > 100.00 or channel == 'web')\n")
+	var out Observed
+	f := orderFacts()
+	f.Order.Channel = "app"
+	s.Observe(f, &out)
+	var o table.Observation
+	if _, err := o.Parse(out.Observations[0].Body); err != nil {
+		t.Fatal(err)
+	}
+	p := s.Part(o.Gates[0].Part)
+	readings := []Value{{Type: Number, Known: true, Num: 2}, {Type: Money, Known: true, Num: 20000}}
+	if p.Holds(o.Gates[0].Operands, readings) != True {
+		t.Fatal("the part does not hold")
+	}
+	predicates, _ := p.Explain(o.Gates[0].Operands, readings, "EUR")
+	var texts []string
+	for _, q := range predicates {
+		texts = append(texts, q.Text)
+	}
+	if got := strings.Join(texts, "; "); got != "sum(total, 1h) > 100.00; total > 10" {
+		t.Errorf("told: %s", got)
+	}
+}
+
 func BenchmarkObserve(b *testing.B) {
 	s, err := Load("rules.yaml", []byte(shopRules))
 	if err != nil {
@@ -309,5 +335,20 @@ func BenchmarkObserve(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s.Observe(f, &out)
+	}
+}
+
+func TestDurationsAreShownAsTheyAreWritten(t *testing.T) {
+	for want, d := range map[string]time.Duration{"10s": 10 * time.Second, "2m30s": 150 * time.Second, "48h": 48 * time.Hour, "1h0m5s": time.Hour + 5*time.Second,
+		"90d": 90 * 24 * time.Hour, "250ms": 250 * time.Millisecond, "-10s": -10 * time.Second, "5m": 5 * time.Minute} {
+		if want == "48h" {
+			want = "2d"
+		}
+		if got := duration(d); got != want {
+			t.Errorf("%v is shown as %q, want %q", d, got, want)
+		}
+	}
+	if got := duration(0); got != "0" && got != "0ms" {
+		t.Errorf("nothing is shown as %q", got)
 	}
 }
