@@ -85,7 +85,7 @@ func TestBrowserShowsWhatChanges(t *testing.T) {
 	p.until("orders per minute", tileOf("Orders per minute"), "35")
 	p.until("payment success", tileOf("Payment success"), "95.0%")
 	p.until("the freshness chip", `document.querySelector('.fresh').textContent.split('·')[0]`, "Live")
-	p.until("both charts", `document.querySelectorAll('.bars-t canvas').length`, "2")
+	p.until("both charts", `document.querySelectorAll('.bars-t svg .lg-bar').length`, "2")
 	p.until("the funnel", `[...document.querySelectorAll('.fun b')].map(e => e.textContent).slice(0, 3).join(' ')`, "1,800 50.0 % 900")
 	p.until("categories", `document.querySelector('.bars li').textContent`, "Outdoor€3,000")
 

@@ -1,5 +1,5 @@
 // Package dashboard is the last stop of the journey that people see: one page of embedded files, ES modules without a build
-// step, drawn from the query API and the websocket of the server it came from. It knows nothing of Kafka or of the views; its
+// step (pack.go joins them as they are sent), drawn from the query API and the websocket of the server it came from. It knows nothing of Kafka or of the views; its
 // contract is HTTP.
 package dashboard
 
@@ -30,7 +30,10 @@ type asset struct {
 	gzipped []byte // nil where compression gains nothing
 }
 
-// Handler serves the dashboard. Paths without a file extension are pages of the one-page application.
+// pages are the first parts of paths that are pages whatever follows: an order's id may look like a file's name.
+var pages = []string{"fraud", "orders", "customers", "entities", "rules"}
+
+// Handler serves the dashboard. Paths without a file extension, and those under pages, are pages of the one-page application.
 func Handler() http.Handler {
 	assets := map[string]*asset{}
 	err := fs.WalkDir(web, "web", func(name string, d fs.DirEntry, err error) error {
@@ -44,9 +47,14 @@ func Handler() http.Handler {
 		assets[strings.TrimPrefix(name, "web")] = newAsset(name, data)
 		return nil
 	})
-	if err != nil {
-		panic(err) // the files are in the binary: reading them does not fail
+	var all string
+	if err == nil {
+		all, err = pack("app.js", func(name string) (string, error) { data, err := web.ReadFile("web/" + name); return string(data), err })
 	}
+	if err != nil {
+		panic(err) // the files are in the binary, and a test packs them
+	}
+	assets["/all.js"] = newAsset("all.js", []byte(all))
 	return &handler{assets, policy(assets["/index.html"].plain)}
 }
 
@@ -102,7 +110,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	name := path.Clean(r.URL.Path)
 	a := h.assets[name]
-	if a == nil && path.Ext(name) == "" {
+	first, _, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
+	if a == nil && (path.Ext(name) == "" || slices.Contains(pages, first)) {
 		a = h.assets["/index.html"]
 	}
 	if a == nil {

@@ -139,28 +139,42 @@ func TestVendoredFilesAreAsPublished(t *testing.T) {
 			t.Errorf("%s is pinned but missing", name)
 		}
 	}
-	for _, library := range []string{"uplot", "preact-1", "preact-signals-core", "preact-signals-2", "htm"} {
+	for _, library := range []string{"preact-1", "preact-signals-core", "preact-signals-2", "htm"} {
 		if !slices.ContainsFunc(found, func(n string) bool { return strings.HasPrefix(n, "licences/"+library) }) {
 			t.Errorf("the licence of %s is missing", library)
 		}
 	}
 }
 
-// All scripts together stay small enough to be there before anybody waits.
+// All scripts that the page loads stay small enough to be there before anybody waits.
 func TestScriptsStaySmall(t *testing.T) {
 	total := 0
-	err := filepath.WalkDir("web", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, "js") {
-			return err
+	index := get("/").Body.String()
+	scripts := regexp.MustCompile(`(?:src|"[^"]*":|href)=?"(/[^"]+js)"`).FindAllStringSubmatch(index, -1)
+	seen := map[string]bool{}
+	for _, m := range scripts {
+		if !seen[m[1]] {
+			seen[m[1]] = true
+			total += get(m[1], "Accept-Encoding", "gzip").Body.Len()
 		}
-		total += get(strings.TrimPrefix(filepath.ToSlash(path), "web"), "Accept-Encoding", "gzip").Body.Len()
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+	}
+	if !seen["/all.js"] || len(seen) < 6 {
+		t.Fatalf("found only %v in the page", seen)
 	}
 	if total > 70<<10 {
 		t.Errorf("%d bytes of compressed script, at most 70 KiB", total)
 	}
 	t.Logf("%d bytes of compressed script", total)
+}
+
+// What the page loads is one script and the libraries: each of our modules is in the pack, so none is loaded beside it.
+func TestEveryModuleIsPacked(t *testing.T) {
+	all := get("/all.js").Body.String()
+	files, err := filepath.Glob("web/*.js")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%v %v", files, err)
+	}
+	if n := strings.Count(all, "= (() => {\n"); n < len(files) {
+		t.Errorf("%d modules are packed of %d files: is one imported by nobody?", n, len(files))
+	}
 }

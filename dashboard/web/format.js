@@ -92,3 +92,25 @@ export function age(s) {
   if (s < 172800) return Math.round(s / 3600) + ' h'
   return Math.round(s / 86400) + ' d'
 }
+
+/** {amount, currency, exponent} exactly, to the last minor unit: €1,284.60. The currency is never left to be guessed. */
+export function exact(m) {
+  if (!m?.currency) return '–'
+  const digits = m.amount.replace('-', '').padStart(m.exponent + 1, '0'), at = digits.length - m.exponent
+  return moneyOf((m.amount.startsWith('-') ? '-' : '') + digits.slice(0, at) + (m.exponent ? '.' + digits.slice(at) : ''), m.currency, m.exponent)
+}
+
+/** A decimal text in a currency. */
+export function moneyOf(decimal, currency, exponent = (decimal.split('.')[1] ?? '').length) {
+  try {
+    return fmt({ style: 'currency', currency, minimumFractionDigits: exponent, maximumFractionDigits: exponent }).format(decimal)
+  } catch { return decimal + ' ' + currency }
+}
+
+export const hms = t => { const d = new Date(t); return clock(t) + ':' + p2(d.getUTCSeconds()) }
+/** 11 Mar 09:12:04 */
+export const moment = t => day(t, new Date(t).getUTCFullYear() !== new Date().getUTCFullYear()) + ' ' + hms(t)
+const WEEKDAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
+export const weekday = t => WEEKDAYS[new Date(t).getUTCDay()] + ' ' + day(t, new Date(t).getUTCFullYear() !== new Date().getUTCFullYear())
+/** How long ago, without fractions: 8 s, 2 min, 3 h */
+export const ago = (t, now) => age(Math.max(0, now - Date.parse(t)) / 1000).replace(/^(\d)[.,]\d s$/, '$1 s')

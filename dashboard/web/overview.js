@@ -1,9 +1,13 @@
 // The overview: six tiles, orders and revenue over time, the funnel and the categories that sell.
+import { useEffect, useRef } from 'preact/hooks'
 import { html } from './html.js'
-import { Icon } from './icons.js'
+import { Icon, Severity } from './icons.js'
 import { Panel, Tile, Delta, Spark, Stateful, State, Strip, relative, points } from './parts.js'
 import { TimeBars } from './chart.js'
-import { feeds, frames, range, currency, fresh, catalogue, currencies, choose } from './store.js'
+import { feeds, frames, range, currency, fresh, open, catalogue, currencies, choose, followAlerts, present, unfollow } from './store.js'
+import { comparing } from './queue.js'
+import { to } from './router.js'
+import { entityOf, short } from './say.js'
 import * as m from './model.js'
 import * as f from './format.js'
 
@@ -35,14 +39,20 @@ const one = rows => rows?.values().next().value
 
 export function Overview() {
   frames.value // repaint
+  const newest = useRef(null)
+  useEffect(() => {
+    choose({ range: range.value.name }) // follows it
+    newest.current = followAlerts({ status: 'open', sort: 'newest', limit: '5' }, 500)
+    return () => { unfollow(); newest.current.close() }
+  }, [])
   const v = look()
   if (!v.r) return null
   const from = v.line.first, to = v.line.last + v.line.step
   return html`
-<div class="head"><h1>Overview</h1><p>${f.span(from, Math.min(to, Math.max(v.mark, v.line.last + 1)), v.line.step)}${v.previous && `, compared with the ${v.r.label.replace('Last ', '')} before`}</p><span class="sp"></span><${CurrencyPicker} /></div>
+<main class="main" id="main" tabindex="-1"><div class="head"><h1>Overview</h1><p>${f.span(from, Math.min(to, Math.max(v.mark, v.line.last + 1)), v.line.step)}${v.previous && `, compared with the ${v.r.label.replace('Last ', '')} before`}</p><span class="sp"></span><${CurrencyPicker} /></div>
 <div class="grid"><${Tiles} v=${v} /></div>
 <div class="grid"><${Revenue} v=${v} /><${Funnel} v=${v} /></div>
-<div class="grid"><${Orders} v=${v} /><${Categories} v=${v} /></div>`
+<div class="grid"><${Orders} v=${v} /><div class="c4 col gap"><${Latest} list=${newest.current} /><${Categories} v=${v} /></div></div></main>`
 }
 
 function CurrencyPicker() {
@@ -59,7 +69,7 @@ function Tiles({ v }) {
     const missing = need.find(x => x?.missing), failed = need.find(x => x?.error)
     if (missing) return html`<${Tile} label=${label} value=${[['–', '']]} muted note="not counted here" />`
     if (failed) return html`<${Tile} label=${label} value=${[['–', '']]} muted note="could not be read" />`
-    if (need.some(x => x && !x.ready)) return html`<section class="panel tile" aria-label=${label} aria-busy="true"><div class="k">${label}</div><div class="v"><div class="sk w"></div></div></section>`
+    if (need.some(x => !x?.ready)) return html`<section class="panel tile" aria-label=${label} aria-busy="true"><div class="k">${label}</div><div class="v"><div class="sk w"></div></div></section>`
     return html`<${Tile} label=${label} muted=${fresh.value.state === 'offline'} ...${build()} />`
   }
   const ratio = (part, whole) => m.share(part, whole, line)
@@ -80,7 +90,7 @@ function Tiles({ v }) {
       const now = one(feeds.shipAll.rows)?.value ?? null, was = one(feeds.shipAllBefore?.rows)?.value ?? null, d = now != null && was != null ? now - was : null
       return { value: f.duration(now), delta: { v: d == null ? null : d / (was || 1), text: d == null ? '' : minutes(d), good: -1 }, note: now == null ? 'nothing shipped yet' : '', spark: html`<${Spark} list=${m.thin(v.ship.now.slice(0, Math.max(2, line.closed)).map(x => x || null))} />` }
     }),
-    tile(['shipments'], `Shipments, ${span}`, () => {
+    open.value ? html`<a class="panel tile" href="/fraud"><div class="k">Open alerts</div><div class="v">${f.number(open.value.total)}</div><div class="d"><span class=${'delta' + (open.value.critical ? ' bad' : '')}>${open.value.critical ? html`<${Icon} name="warn" />${open.value.critical} <span>critical</span>` : html`<span>${open.value.total ? 'none critical' : 'nothing waits'}</span>`}</span></div></a>` : tile(['shipments'], `Shipments, ${span}`, () => {
       const n = f.short(m.sum(v.shipments.now)), c = m.change(v.shipments, line)
       return { value: [[n.text, n.unit]], delta: { v: c, text: relative(c) }, spark: html`<${Spark} list=${list(v.shipments)} />` }
     }),
@@ -142,4 +152,14 @@ function Categories({ v }) {
       <ul class="bars wide">${list.map(c => html`<li key=${c.name}><span class="ell" title=${c.name}>${c.name}</span><span class="bar" style=${{ width: Math.max(1, c.value / most * 100) + '%' }}></span><span class="val">${f.moneyText(c.value, v.cur, v.exponent)}</span>${c.change == null ? html`<span></span>` : html`<${Delta} v=${c.change} text=${relative(c.change)} muted />`}</li>`)}</ul>
     <//>
   <//>`
+}
+
+/** The newest alerts that wait for somebody. They stand still under the pointer. */
+function Latest({ list }) {
+  const box = useRef(null), shown = useRef([]), now = present()
+  if (list?.ready && !box.current?.matches(':hover, :focus-within')) shown.current = [...list.rows.values()].sort(comparing('newest'))
+  const body = list?.error ? html`<${State} icon=${list.error.status === 503 ? 'inbox' : 'warn'} title=${list.error.status === 503 ? 'No alerts here yet' : 'Alerts could not be read'}>${list.error.detail}<//>`
+    : !list?.ready ? html`<div class="sk c"></div>` : shown.current.length === 0 ? html`<${State} icon="inbox" title="Nothing is open">No rule has found anything that waits for somebody.<//>`
+    : html`<ul class="al">${shown.current.map(a => html`<li key=${a.id}><${Severity} of=${a.severity} /><span class="col"><a class="ell plain" href=${to('fraud', a.id)}>${a.title}</a><span class="sm muted ell">${short(entityOf(a.entity).id)}${a.typology ? ' · ' + a.typology.replaceAll('_', ' ') : ''}</span></span><span class="col r"><span class="b">${f.exact(a.at_risk)}</span><span class="sm muted">${f.ago(a.started, now)}</span></span></li>`)}</ul>`
+  return html`<${Panel} id="p-alerts" title="Latest alerts" controls=${html`<a class="link sm" href="/fraud">${open.value ? `All ${f.number(open.value.total)} open` : 'Fraud'}</a>`}><div ref=${box}>${body}</div><//>`
 }

@@ -1,7 +1,10 @@
 // The pieces that pages are made of: panels, tiles, deltas, states, sparklines, the freshness chip.
 import { html } from './html.js'
 import { Icon } from './icons.js'
+import { useEffect, useRef } from 'preact/hooks'
 import { age, percent, stamp } from './format.js'
+import { entityOf, entityPath, kindWord, short } from './say.js'
+import { to } from './router.js'
 
 export const Panel = ({ title, what, span = 4, controls, strip, footer, children, id }) => html`
 <section class=${'panel c' + span} aria-labelledby=${id}>
@@ -57,7 +60,7 @@ export const Stateful = ({ feeds, height, empty, children }) => {
   const missing = feeds.find(f => f?.missing), failed = feeds.find(f => f?.error)
   if (missing) return html`<${State} icon="inbox" title="Not counted here" height=${height}>The metric ${missing.missing} is not in this installation's configuration.<//>`
   if (failed) return html`<${State} icon="warn" title="This panel could not be read" height=${height}>${failed.error.param ? failed.error.param + ': ' : ''}${failed.error.detail}<//>`
-  if (feeds.some(f => f && !f.ready)) return html`<${Skeleton} height=${height} />`
+  if (feeds.some(f => !f?.ready)) return html`<${Skeleton} height=${height} />`
   return empty || children
 }
 
@@ -89,3 +92,39 @@ export const Strip = ({ f }) => {
   if (f.state === 'reconnecting' || f.state === 'offline') return html`<div class="strip warn"><${Icon} name="clock" size="14" />Not connected: the last values stay.</div>`
   return null
 }
+
+export const Pill = ({ of, children }) => { const [kind, word, icon] = of ?? ['', '']; return html`<span class=${'pill ' + kind}>${icon && html`<${Icon} name=${icon} />`}${word}${children}</span>` }
+
+/** A person by the first letter, as a round mark. */
+export const Person = ({ name, mine }) => name ? html`<span class="who" title=${mine ? 'You' : name}>${[...name][0].toUpperCase()}<span class="sr"> ${name}</span></span>` : html`<span class="who none" title="Unassigned"><span class="sr">Unassigned</span></span>`
+
+export const EntityLink = ({ of, full }) => { const { kind, id } = entityOf(of); return html`<a class="link" href=${to(...entityPath(of))} title=${kindWord(kind) + ' ' + id}>${full ? id : short(id)}</a>` }
+
+/** topic/partition@offset, linked to the order whose event it is. */
+export const Place = ({ p }) => { const text = `${p.topic}/${p.partition}@${p.offset}`; return p.order_id ? html`<a class="tpo" href=${`${to('orders', p.order_id)}?event=${encodeURIComponent(text)}`} title=${'Order ' + p.order_id}>${text}</a>` : html`<span class="tpo">${text}</span>` }
+
+/** A modal dialog of the browser's own: it keeps the focus inside, gives it back, and closes by Escape. */
+export function Dialog({ title, onClose, children, wide }) {
+  const ref = useRef(null)
+  useEffect(() => { ref.current.showModal() }, [])
+  return html`<dialog class=${'panel dialog' + (wide ? ' wide' : '')} ref=${ref} aria-label=${title} onClose=${onClose} onMouseDown=${e => e.target === ref.current && ref.current.close()}>
+    <header class="ln"><h2>${title}</h2><span class="sp"></span><button type="button" class="btn ghost s sq" onClick=${() => ref.current.close()} aria-label="Close"><${Icon} name="x" size="14" /></button></header>
+    <div class="body">${children}</div></dialog>`
+}
+
+/** What stands in the place of an answer that is not there: loading, not found, not readable. missing: what a 404 means here. */
+export function Asked({ of, missing, height = 160, children }) {
+  if (of.data) return html`${of.stale && html`<div class="strip warn" role="status"><${Icon} name="clock" size="14" />Could not be refreshed: ${of.error.message} The last answer stays.</div>`}${children}`
+  if (!of.error) return html`<${Skeleton} height=${height} />`
+  if (of.error.status === 404 && missing) return html`<${State} icon="inbox" title=${missing} height=${height}>${sentenceOf(of.error.message)}<//>`
+  return html`<${State} icon="warn" title="This could not be read" height=${height}>${sentenceOf(of.error.message)} It is asked again by itself.<//>`
+}
+export const sentenceOf = text => { const t = (text ?? '').trim(); return t && t[0].toUpperCase() + t.slice(1) + (/[.!?]$/.test(t) ? '' : '.') }
+
+/** A value against its limit. The limit's tick stands at the same place in every meter, so that the eye compares. */
+export const Meter = ({ ratio, over, label }) => {
+  const at = 40, end = Math.min(100, ratio * at)
+  return html`<div class="m" role="img" aria-label=${label}><i style=${{ width: Math.min(end, over ? at : 100) + '%' }}></i>${over && end > at && html`<i class="ov" style=${{ left: at + '%', width: end - at + '%' }}></i>`}<u style=${{ left: at + '%' }}></u></div>`
+}
+
+export async function copy(text) { try { await navigator.clipboard.writeText(text); return true } catch { return false } }

@@ -1,10 +1,9 @@
-// What the page knows: the server's catalogue, what the person chose (kept in the URL), and the rows of each subscription.
-// Rows change many times a second; the page is told at most four times a second, at once after a quiet spell.
+// What every page shares: the server's catalogue, the connection and how fresh it is, whether updates are held, who sits here, and what
+// the overview follows. Rows change many times a second; a page is told at most four times a second, at once after a quiet spell.
 import { signal, batch } from '@preact/signals'
 import { connect } from './live.js'
 import { rangeOf, hasPrevious, back } from './model.js'
-
-const params = new URLSearchParams(location.search)
+import { route, set } from './router.js'
 
 export const catalogue = signal(null) // GET /v1/metrics
 export const failure = signal('') // why there is no catalogue
@@ -14,10 +13,25 @@ export const paused = signal(false)
 export const held = signal(0)
 export const fresh = signal({ state: 'connecting' })
 export const frames = signal(0) // grows with every repaint
+export const open = signal(null) // alerts that wait for somebody: {total, critical}; null: not known
 
-export const feeds = {} // name → what the page reads: {rows, ready, error, missing}
-let open = []
+const kept = name => { try { return localStorage.getItem(name) ?? '' } catch { return '' } } // private windows keep nothing
+export const me = signal(kept('weir-author')) // whose decisions these are
+export function callMe(name) {
+  me.value = name
+  try { localStorage.setItem('weir-author', name) } catch { /* as above */ }
+}
+
+/** The time that ages are told from: the clock, or for a replay of old data the watermark. */
+export function present() {
+  const now = Date.now(), mark = Date.parse(fresh.value.meta?.watermark ?? '')
+  return now - mark > 3600e3 ? mark : now
+}
+
+export const feeds = {} // name → what the overview reads: {rows, ready, error, missing}
+let subs = []
 let live = null
+const lists = new Set() // of alerts
 
 const REPAINT_MS = 250
 let painted = 0, timer = 0
@@ -28,7 +42,7 @@ function changed() {
 }
 function paint() {
   batch(() => {
-    for (const f of Object.values(feeds)) if (f.sub) Object.assign(f, { rows: new Map(f.sub.rows), ready: f.sub.ready || f.ready, error: f.sub.error })
+    for (const f of [...Object.values(feeds), ...lists]) if (f?.sub) Object.assign(f, { rows: new Map(f.sub.rows), ready: f.sub.ready || f.ready, error: f.sub.error, meta: f.sub.meta })
     frames.value++
     held.value = 0
   })
@@ -44,13 +58,13 @@ function watch(name, metric, filter, interval = 250) {
   const feed = feeds[name] = { rows: new Map(), ready: false, error: null, missing: known ? '' : metric, sub: null }
   if (!known) return
   feed.sub = live.subscribe('metrics/' + metric, filter, { interval, onchange: changed, onerror: changed })
-  open.push(feed.sub)
+  subs.push(feed.sub)
 }
 
-/** Subscribes to everything that the overview shows over the range. */
-function follow() {
-  const before = open
-  open = []
+/** Follows everything that the overview shows over the range, until unfollow. */
+export function follow() {
+  const before = subs
+  subs = []
   const r = range.value, from = back(hasPrevious(r) ? 2 * r.ms : r.ms), w = { window: r.window, from }
   watch('orders', 'orders', w, 100)
   watch('revenue', 'revenue', w, 100)
@@ -70,11 +84,35 @@ function follow() {
   frames.value++
 }
 
-function remember() {
-  const u = new URL(location.href)
-  u.searchParams.set('range', range.value.name)
-  if (currency.value) u.searchParams.set('currency', currency.value)
-  history.replaceState(null, '', u)
+export function unfollow() {
+  for (const s of subs) s.close()
+  subs = []
+}
+
+/** Follows a list of alerts by the filters of GET /v1/alerts: {rows, ready, error, meta, close}. Where it cannot be had it is asked for again. */
+export function followAlerts(filter, interval = 250, told = () => {}) {
+  const list = { rows: new Map(), ready: false, error: null, meta: null, sub: null, close }
+  let again = 0
+  function subscribe() {
+    list.sub = live.subscribe('alerts', filter, { interval, onchange: () => { changed(); told() }, onerror: () => { changed(); clearTimeout(again); again = setTimeout(() => { list.sub.close(); subscribe() }, 5000) } })
+  }
+  function close() { clearTimeout(again); list.sub.close(); lists.delete(list) }
+  subscribe()
+  lists.add(list)
+  return list
+}
+
+let bell = null // follows the newest open alert: whether there are alerts at all is learnt without a request that fails
+
+/** Counts the alerts that are open, for the rail. */
+export async function countOpen() {
+  if (!bell?.sub.ready || bell.sub.error) { if (bell?.sub.error?.status === 503) open.value = null; return }
+  try {
+    const res = await fetch('/v1/alerts?status=open&limit=1')
+    if (!res.ok) throw res
+    const body = await res.json()
+    open.value = { total: body.total, critical: body.facets.severity.critical ?? 0 }
+  } catch (e) { if (e.status === 503) open.value = null } // without an answer the last count stays
 }
 
 export function choose({ range: r, currency: c }) {
@@ -82,7 +120,7 @@ export function choose({ range: r, currency: c }) {
     if (r) { range.value = rangeOf(r); follow() }
     if (c) currency.value = c
   })
-  remember()
+  set({ range: range.value.name, currency: currency.value })
 }
 
 export const retry = () => live?.retry()
@@ -101,6 +139,7 @@ export async function start() {
       await new Promise(done => setTimeout(done, Math.min(5000, 500 * 2 ** attempt)))
     }
   }
+  setInterval(() => document.hidden || paused.value || countOpen(), 5000)
   while (!currency.value) { // no order yet: ask again until there is one
     await new Promise(done => setTimeout(done, 2000))
     if (document.hidden) continue
@@ -112,20 +151,21 @@ export async function start() {
 }
 
 function adopt(body) {
+  const { params } = route.value
   batch(() => {
     catalogue.value = body
     currency.value = body.overview.currencies.some(c => c.currency === params.get('currency')) ? params.get('currency') : body.overview.currency
-    if (!params.has('range') && range.value.name !== body.overview.range) { range.value = rangeOf(body.overview.range); follow() }
+    if (!params.has('range') && range.value.name !== body.overview.range) { range.value = rangeOf(body.overview.range); if (subs.length) follow() }
   })
 }
 
 function begin(body) {
   live = connect({ onchange: f => { fresh.value = f } })
+  bell = followAlerts({ status: 'open', sort: 'newest', limit: '1' }, 1000, () => paused.value || countOpen())
   batch(() => {
     catalogue.value = body
-    range.value = rangeOf(params.get('range') ?? body.overview.range)
+    range.value = rangeOf(route.value.params.get('range') ?? body.overview.range)
     if (body.overview.currency) adopt(body)
-    if (!open.length) follow()
   })
 }
 
