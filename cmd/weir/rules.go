@@ -33,7 +33,7 @@ nobody), live, paused or retired. A file that has a mistake is refused whole, wi
 	for _, sub := range []func(system) *cobra.Command{
 		newRulesApply, newRulesDiff, newRulesList, newRulesShow, newRulesExport, newRulesHistory, newRulesRollback,
 		newRulesEnable, newRulesShadow, newRulesDisable, newRulesRetire,
-		newRulesCheck, newRulesTest, newRulesCost, newRulesBacktest,
+		newRulesCheck, newRulesTest, newRulesCost, newRulesBacktest, newRulesWarm,
 	} {
 		c.AddCommand(sub(sys))
 	}

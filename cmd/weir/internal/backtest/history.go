@@ -27,6 +27,7 @@ type History struct {
 	heads   heads
 	waiting int // cursors that are not at their end and have nothing to give
 	total   int64
+	cut     bool    // something of the past is not read
 	counts  []int32 // partitions of each topic
 }
 
@@ -39,6 +40,8 @@ type cursor struct {
 	buffer    []*kgo.Record
 	at        event.UnixMilli // greatest arrival so far: a partition's order stays as it is
 	paused    bool
+	whole     bool   // it is read from the very first record on
+	first     []byte // the first record's value
 }
 
 const (
@@ -91,13 +94,15 @@ func (h *History) find(ctx context.Context, topics []string, since time.Time) er
 		h.counts = append(h.counts, int32(len(ends[topic])))
 		for partition, end := range ends[topic] {
 			start, _ := starts.Lookup(topic, partition)
+			h.cut = h.cut || start.Offset > 0
 			if err := errors.Join(start.Err, end.Err); err != nil {
 				return fmt.Errorf("topic %s partition %d: %w", topic, partition, err)
 			}
 			if start.Offset < 0 || start.Offset >= end.Offset {
 				continue
 			}
-			h.cursors[topic][partition] = &cursor{topic: topic, number: number, partition: partition, next: start.Offset, end: end.Offset}
+			h.cursors[topic][partition] = &cursor{topic: topic, number: number, partition: partition, next: start.Offset, end: end.Offset,
+				whole: start.Offset == 0}
 			from[topic][partition] = kgo.NewOffset().At(start.Offset)
 			h.total += end.Offset - start.Offset
 			h.waiting++
@@ -206,6 +211,9 @@ func (c *cursor) advance() { c.at = max(c.at, event.UnixMilli(c.buffer[0].Timest
 func (h *History) take() sim.Record {
 	c := h.heads[0]
 	r := c.buffer[0]
+	if c.first == nil {
+		c.first = r.Value
+	}
 	out := sim.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: string(r.Key), Value: r.Value, Timestamp: c.at}
 	c.buffer[0] = nil
 	c.buffer = c.buffer[1:]
@@ -223,6 +231,29 @@ func (h *History) take() sim.Record {
 		h.waiting++
 	}
 	return out
+}
+
+// Complete is the event time since when all events were among the records read; 0 if the topics were read from their first record on.
+// What is left out are events before since, and those that the topics do not have any more.
+func (h *History) Complete(since time.Time, parsers map[string]*event.Parser) (at event.UnixMilli) {
+	if !h.cut {
+		return 0
+	}
+	if !since.IsZero() {
+		at = event.UnixMilli(since.UnixMilli())
+	}
+	var e event.Event
+	for topic, partitions := range h.cursors {
+		for _, c := range partitions {
+			if c.whole || c.first == nil {
+				continue
+			}
+			if err := parsers[topic].ParseInto(&e, c.first, 0); err == nil {
+				at = max(at, e.At)
+			}
+		}
+	}
+	return at
 }
 
 // heads are the cursors that have something to give, the earliest first.

@@ -29,16 +29,7 @@ func BacktestOptions(cfg *configs.Config) (backtest.Options, error) {
 
 // OpenHistory opens what the source topics hold and makes it the events of a backtest.
 func OpenHistory(ctx context.Context, cfg *configs.Config, o *backtest.Options) (*backtest.History, error) {
-	inputs, err := cfg.Inputs()
-	if err != nil {
-		return nil, err
-	}
-	var topics []string
-	for _, in := range inputs {
-		topics = append(topics, in.Topic)
-	}
-	slices.Sort(topics)
-	h, err := backtest.OpenHistory(ctx, cfg.Kafka, topics, backtest.Warmup(o.From, o.Set, o.Against))
+	h, err := backtest.OpenHistory(ctx, cfg.Kafka, sourceTopics(o.Parsers), backtest.Warmup(o.From, o.Set, o.Against))
 	if err != nil {
 		return nil, err
 	}
