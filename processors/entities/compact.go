@@ -12,10 +12,18 @@ import (
 // compactEvery is how many observations a row gains between two compactions that nothing else asks for.
 const compactEvery = 64
 
-// crowded reports whether the row has to be compacted before it is written.
+// crowded reports whether the row has to be compacted before it is written: also when its oldest observation has been of no use for a
+// while, because a row is written whole however little of it is new.
 func (s *scratch) crowded(in *Input) bool {
 	h := &s.shape
-	return in.Timer || h.bucketed || len(s.folds) > 0 || len(s.refs) > h.leastCap || len(s.refs)%compactEvery == 0 || s.size() > maxRowBytes
+	return in.Timer || h.bucketed || len(s.folds) > 0 || len(s.refs) > h.leastCap || len(s.refs)%compactEvery == 0 ||
+		s.stale(int64(in.Watermark)) || s.size() > maxRowBytes
+}
+
+// stale reports whether the oldest observation was of no use a quarter of its time ago.
+func (s *scratch) stale(watermark int64) bool {
+	h := &s.shape
+	return h.horizon > 0 && len(s.refs) > 0 && s.refs[0].at <= h.forgotten(watermark)-h.keep/4
 }
 
 func (s *scratch) size() int {

@@ -169,7 +169,7 @@ func (s *scratch) due(before, watermark int64, compacted bool) int64 {
 			newest = max(newest, s.folds[i].buckets[k].last)
 		}
 	}
-	switch due := newest + s.shape.keep; {
+	switch due := newest + s.shape.keep + patience(s.shape.keep); {
 	case due > watermark:
 		return due
 	case compacted:
@@ -177,6 +177,12 @@ func (s *scratch) due(before, watermark int64, compacted bool) int64 {
 	default:
 		return watermark + 1
 	}
+}
+
+// patience is how long after its time a row that nothing happens to goes: most rows change before, and each timer costs as much as an
+// event does. It is three times what the row keeps up to six hours, and a quarter of what it keeps if that is more.
+func patience(keep int64) int64 {
+	return max(min(3*keep, (6*time.Hour).Milliseconds()), keep/4)
 }
 
 // write makes the row's bytes. From here on the refs mean the new row.

@@ -177,7 +177,8 @@ func TestWithinGraceNothingIsForgotten(t *testing.T) {
 			t.Fatalf("%d late, %d unjudged: nothing was later than the grace", e.total.Late, e.total.Unjudged)
 		}
 		mustStand(t, e, facts)
-		e.watermark += plan.Horizon.Milliseconds() + 2*grace*second + 5*60*second
+		keep := plan.Horizon.Milliseconds() + grace*second
+		e.watermark += 2*keep + 2*patience(keep)
 		for range 2 {
 			if at := due(e.row); at > 0 && int64(at) <= e.watermark {
 				if err := e.step(nil, true); err != nil {

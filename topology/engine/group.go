@@ -128,6 +128,7 @@ type generation struct {
 	torn          bool // it ended between two barriers: what it has done must be dropped, but callbacks may still run
 	paused        map[topicPartition]struct{}
 	heldPerRecord float64 // as of the last transaction that held any
+	timersLeft    bool    // more timers were due than one barrier fires
 	polled        int     // records of the last poll
 	polledAt      time.Time
 	reportedAt    time.Time

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -58,7 +59,9 @@ type Store struct {
 
 	// nextDeadline is not later than the earliest entry of the deadline index; entries of rows that are still dirty or flushing
 	// count from the commit that wrote them.
-	nextDeadline        event.UnixMilli
+	nextDeadline event.UnixMilli
+	// firedTo is the last entry of the index that was handled since LevelDB was written last: until then nothing before it is new.
+	firedTo             []byte
 	nextDeadlineFlushed event.UnixMilli // earliest deadline of the write under way; valid once it ended
 }
 
@@ -327,7 +330,7 @@ func (s *Store) waitFlush() error {
 	if err != nil {
 		return fmt.Errorf("writing committed rows of %s/%d: %w (the changelog has them; is the disk full?)", s.topic, s.partition, err)
 	}
-	s.nextDeadline = min(s.nextDeadline, s.nextDeadlineFlushed)
+	s.nextDeadline, s.firedTo = min(s.nextDeadline, s.nextDeadlineFlushed), nil
 	for key, value := range s.flushing {
 		s.cache.put(key, value)
 		if value != nil {
@@ -341,7 +344,7 @@ func (s *Store) waitFlush() error {
 // rollback forgets what was not committed.
 func (s *Store) rollback() {
 	clear(s.dirty)
-	s.fired, s.dirtyBytes = nil, 0
+	s.fired, s.dirtyBytes, s.firedTo = nil, 0, nil
 	if s.recovered { // entries fired since the last commit are due again
 		s.nextDeadline = 0
 	}
@@ -353,17 +356,24 @@ func (s *Store) fire(now event.UnixMilli, limit int, fn func(key string, row []b
 	if err := s.waitFlush(); err != nil {
 		return 0, err
 	}
-	it := s.db.NewIterator(&util.Range{Start: []byte{deadlinePrefix}, Limit: appendDeadline(nil, now+1, "")}, nil)
-	defer it.Release()
-	done := make(map[string]struct{}, len(s.fired)+len(s.settledFired))
-	for _, entries := range [][]string{s.fired, s.settledFired} {
-		for _, e := range entries {
-			done[e] = struct{}{}
+	start := []byte{deadlinePrefix}
+	var done map[string]struct{}
+	if s.firedTo != nil {
+		start = append(bytes.Clone(s.firedTo), 0)
+	} else {
+		done = make(map[string]struct{}, len(s.fired)+len(s.settledFired))
+		for _, entries := range [][]string{s.fired, s.settledFired} {
+			for _, e := range entries {
+				done[e] = struct{}{}
+			}
 		}
 	}
+	it := s.db.NewIterator(&util.Range{Start: start, Limit: appendDeadline(nil, now+1, "")}, nil)
+	defer it.Release()
 	n := 0
 	for it.Next() && n < limit {
 		entry := it.Key()
+		s.firedTo = append(s.firedTo[:0], entry...)
 		if _, ok := done[string(entry)]; ok {
 			continue
 		}

@@ -82,8 +82,12 @@ func (g *generation) fireTimers() error {
 	if hook == nil {
 		return nil
 	}
+	if g.backlog() && !g.timersLeft && !g.due(time.Now()) {
+		return nil // once a transaction: the watermark moves at every barrier, and each look at the index costs
+	}
 	tx := &Tx{g: g}
 	left := timersPerBarrier
+	defer func() { g.timersLeft = left <= 0 }()
 	for _, p := range g.owned {
 		if p.store == nil || p.watermark < p.store.nextDeadline || left <= 0 {
 			continue
