@@ -26,7 +26,7 @@ type rows struct {
 
 	young, old  map[string]row // two generations: what old has and nobody asks for goes to the file
 	bytes       int64          // of young
-	index       map[uint64]int64
+	index       map[uint64]place
 	file        *os.File
 	w           *bufio.Writer
 	end         int64 // of what was written
@@ -34,6 +34,12 @@ type rows struct {
 	live        int64 // bytes that index points to
 	err         error
 	compactions int
+}
+
+// place is where a record stands in the file.
+type place struct {
+	at   int64
+	size int32
 }
 
 // row is a row in memory. Nil data means that it was deleted.
@@ -49,7 +55,7 @@ const (
 )
 
 func newRows(dir string, limit int64) *rows {
-	return &rows{dir: dir, limit: limit, young: map[string]row{}, old: map[string]row{}, index: map[uint64]int64{}}
+	return &rows{dir: dir, limit: limit, young: map[string]row{}, old: map[string]row{}, index: map[uint64]place{}}
 }
 
 func (s *rows) Get(key string) []byte {
@@ -100,8 +106,8 @@ func weight(key string, r row) int64 { return int64(len(key) + len(r.data) + row
 // write puts a row at the end of the file.
 func (s *rows) write(key string, data []byte) {
 	id := xxhash.Sum64String(key)
-	if at, ok := s.index[id]; ok {
-		s.live -= s.size(at, key)
+	if before, ok := s.index[id]; ok {
+		s.live -= int64(before.size)
 		delete(s.index, id)
 	}
 	if data == nil || s.err != nil {
@@ -112,12 +118,10 @@ func (s *rows) write(key string, data []byte) {
 			return
 		}
 	}
-	s.index[id] = s.end
-	n := s.append(key, data)
-	s.live += n
+	s.index[id] = s.append(key, data)
 }
 
-func (s *rows) append(key string, data []byte) int64 {
+func (s *rows) append(key string, data []byte) place {
 	var head [recordHead]byte
 	binary.LittleEndian.PutUint32(head[:], uint32(len(key)))
 	binary.LittleEndian.PutUint32(head[4:], uint32(len(data)))
@@ -126,9 +130,10 @@ func (s *rows) append(key string, data []byte) int64 {
 			s.fail(err)
 		}
 	}
-	n := int64(recordHead + len(key) + len(data))
-	s.end += n
-	return n
+	p := place{s.end, int32(recordHead + len(key) + len(data))}
+	s.end += int64(p.size)
+	s.live += int64(p.size)
+	return p
 }
 
 // open begins a file. It has no name any more once it is open: it goes with the process.
@@ -145,34 +150,16 @@ func (s *rows) open() bool {
 	return true
 }
 
-// head reads the lengths of a record and its key.
-func (s *rows) head(at int64, key string) (n, data int) {
-	s.flush(at)
-	b := make([]byte, recordHead+len(key))
-	if _, err := s.file.ReadAt(b, at); err != nil {
+func (s *rows) read(p place, key string) []byte {
+	s.flush(p.at)
+	b := make([]byte, p.size)
+	if _, err := s.file.ReadAt(b, p.at); err != nil {
 		s.fail(err)
-		return 0, 0
-	}
-	n, data = int(binary.LittleEndian.Uint32(b)), int(binary.LittleEndian.Uint32(b[4:]))
-	if n != len(key) || string(b[recordHead:]) != key {
-		s.fail(fmt.Errorf("%q has the hash of another key", key))
-	}
-	return n, data
-}
-
-func (s *rows) size(at int64, key string) int64 {
-	n, data := s.head(at, key)
-	return int64(recordHead + n + data)
-}
-
-func (s *rows) read(at int64, key string) []byte {
-	n, size := s.head(at, key)
-	if s.err != nil {
 		return nil
 	}
-	data := make([]byte, size)
-	if _, err := s.file.ReadAt(data, at+int64(recordHead+n)); err != nil {
-		s.fail(err)
+	data := b[min(recordHead+len(key), len(b)):]
+	if int(binary.LittleEndian.Uint32(b)) != len(key) || string(b[recordHead:len(b)-len(data)]) != key {
+		s.fail(fmt.Errorf("%q has the hash of another key", key))
 		return nil
 	}
 	return data
@@ -209,7 +196,7 @@ func (s *rows) records(yield func(key string, data []byte) bool) {
 			return
 		}
 		key := string(b[:n])
-		if where, ok := s.index[xxhash.Sum64String(key)]; ok && where == at && !yield(key, b[n:]) {
+		if where, ok := s.index[xxhash.Sum64String(key)]; ok && where.at == at && !yield(key, b[n:]) {
 			return
 		}
 		at += int64(recordHead + n + size)
@@ -218,14 +205,13 @@ func (s *rows) records(yield func(key string, data []byte) bool) {
 
 // compact writes the file anew with what is in use.
 func (s *rows) compact() {
-	next := &rows{dir: s.dir, index: make(map[uint64]int64, len(s.index))}
+	next := &rows{dir: s.dir, index: make(map[uint64]place, len(s.index))}
 	if s.file == nil || !next.open() {
 		s.fail(next.err)
 		return
 	}
 	s.records(func(key string, data []byte) bool {
-		next.index[xxhash.Sum64String(key)] = next.end
-		next.live += next.append(key, data)
+		next.index[xxhash.Sum64String(key)] = next.append(key, data)
 		return next.err == nil
 	})
 	s.fail(next.err)
