@@ -30,15 +30,21 @@ type site struct {
 	hub    *live.Hub
 }
 
-func serve(t *testing.T, db *querytest.Table, address string) *site {
+func serve(t *testing.T, db *querytest.Table, address string, more ...func(*api.Deps, *live.Config)) *site {
 	t.Helper()
-	hub := live.New(live.Config{
+	pushed := live.Config{
 		Topics:    live.MetricTopics{Catalogue: querytest.Catalogue(), Source: db},
 		Freshness: func() live.Freshness { return live.FreshnessOf(db.Progress()) }, Build: "test",
-	})
+	}
+	served := api.Deps{Catalogue: querytest.Catalogue(), Metrics: db, Orders: noOrders{db}, Version: "test",
+		Ready: func() (bool, string) { return true, "" }, Dashboard: dashboard.Handler()}
+	for _, f := range more {
+		f(&served, &pushed)
+	}
+	hub := live.New(pushed)
 	db.Subscribe(hub)
-	handler := api.New(api.Deps{Catalogue: querytest.Catalogue(), Metrics: db, Orders: noOrders{db}, Version: "test",
-		Ready: func() (bool, string) { return true, "" }, Live: hub, Dashboard: dashboard.Handler()})
+	served.Live = hub
+	handler := api.New(served)
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)

@@ -192,10 +192,72 @@ func (p *page) until(what, expression, want string) {
 	p.t.Fatalf("waited in vain for %s: it is %q, want %q\nerrors: %v\npage: %.2000s", what, got, want, p.errors(), p.eval("document.body.innerText"))
 }
 
-// mustFit checks that nothing of the page lies beyond its right edge.
+// press presses a key: a letter, or a name such as Enter.
+func (p *page) press(keys ...string) {
+	p.t.Helper()
+	for _, key := range keys {
+		down := map[string]any{"type": "keyDown", "key": key}
+		switch {
+		case key == "Enter":
+			down["text"], down["windowsVirtualKeyCode"], down["code"] = "\r", 13, key
+		case key == "Escape":
+			down["type"], down["windowsVirtualKeyCode"], down["code"] = "rawKeyDown", 27, key
+		case len(key) == 1:
+			down["text"] = key
+		}
+		p.call(p.session, "Input.dispatchKeyEvent", down)
+		p.call(p.session, "Input.dispatchKeyEvent", map[string]any{"type": "keyUp", "key": key})
+	}
+}
+
+// enter types a text into what has the focus.
+func (p *page) enter(text string) {
+	p.t.Helper()
+	p.call(p.session, "Input.insertText", map[string]any{"text": text})
+}
+
+// point moves the mouse onto an element, and with click presses it there.
+func (p *page) point(selector string, click bool) {
+	p.t.Helper()
+	p.until("an element "+selector, fmt.Sprintf(`String(!!document.querySelector(%q))`, selector), "true")
+	var at [2]float64
+	where := p.eval(fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.scrollIntoView({ block: 'nearest' }); const r = e.getBoundingClientRect(); `+
+		`return JSON.stringify([r.x + r.width / 2, r.y + r.height / 2]) })()`, selector))
+	p.decode(json.RawMessage(where), &at)
+	mouse := func(kind string) {
+		p.call(p.session, "Input.dispatchMouseEvent", map[string]any{"type": kind, "x": at[0], "y": at[1], "button": map[bool]string{true: "left", false: "none"}[click],
+			"clickCount": 1})
+	}
+	mouse("mouseMoved")
+	if click {
+		mouse("mousePressed")
+		mouse("mouseReleased")
+	}
+}
+
+// mustBeNamed checks what a reader of the page by ear needs: names of what can be used, ids that are there once, labels that lead somewhere.
+func (p *page) mustBeNamed() {
+	p.t.Helper()
+	nameless := p.eval(`[...document.querySelectorAll('a[href], button, input, select, textarea, [role=img], [role=listbox], [role=group], [role=tablist]')].filter(e => {
+		if (!e.checkVisibility()) return false
+		const by = id => document.getElementById(id)?.textContent
+		return !(e.getAttribute('aria-label') || by(e.getAttribute('aria-labelledby') ?? '') || e.textContent.trim() || e.title || [...(e.labels ?? [])].some(l => l.textContent.trim()))
+	}).map(e => e.outerHTML.slice(0, 140)).join('; ')`)
+	if nameless != "" {
+		p.t.Errorf("these have no name: %s", nameless)
+	}
+	if twice := p.eval(`[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, i, all) => all.indexOf(id) !== i).join(' ')`); twice != "" {
+		p.t.Errorf("these ids are there twice: %s", twice)
+	}
+	if n := p.eval(`String([document.querySelectorAll('h1').length, document.querySelectorAll('main').length])`); n != "1,1" {
+		p.t.Errorf("headings of the page and mains: %s, want one of each", n)
+	}
+}
+
+// mustFit checks that nothing of the page lies beyond its right edge, but for what scrolls inside a panel that does not.
 func (p *page) mustFit() {
 	p.t.Helper()
-	if over := p.eval(`[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.sr, [hidden]')).map(e => e.outerHTML.slice(0, 120)).join('; ')`); over != "" {
+	if over := p.eval(`[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.sr, [hidden]') && !e.parentElement.closest('.scroll, .sheet')).map(e => e.outerHTML.slice(0, 120)).join('; ')`); over != "" {
 		p.t.Errorf("these lie beyond the edge: %s", over)
 	}
 }

@@ -15,7 +15,7 @@ export function Head({ a, place, onBack, onNext, onContext, onAssign }) {
   const now = present()
   return html`<header class="dhead"><div class="row top-row">
     <button class="btn s sq only-s" onClick=${onBack} aria-label="Back to the queue"><${Icon} name="undo" size="14" /></button>
-    <${Severity} of=${a.severity} /><h1 tabindex="-1" class="ell" title=${a.title}>${a.title}</h1><${Pill} of=${STATUS[a.status]} />${a.shadow && html`<${Pill} of=${['info', 'Shadow', 'eye']} />`}${a.held && html`<${Pill} of=${['', 'Held back', 'pause']} />`}
+    <${Severity} of=${a.severity} /><h2 tabindex="-1" class="ell title" title=${a.title}>${a.title}</h2><${Pill} of=${STATUS[a.status]} />${a.shadow && html`<${Pill} of=${['info', 'Shadow', 'eye']} />`}${a.held && html`<${Pill} of=${['', 'Held back', 'pause']} />`}
     <span class="sp"></span>${place && html`<span class="sm muted nw">${place}</span>`}
     ${onNext && html`<button class="btn s sq" onClick=${onNext} aria-label="Next alert"><${Icon} name="down" size="14" /></button>`}
     <button class="btn s sq only-m" onClick=${onContext} aria-label="What it is connected to"><${Icon} name="share" size="14" /></button>

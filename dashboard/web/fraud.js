@@ -67,13 +67,13 @@ export function Fraud() {
 
   function select(id, push) { go((id ? to('fraud', id) : '/fraud') + location.search, !push) }
   const move = step => { if (!view.ids.length) return; work.focus = true; select(view.ids[Math.max(0, Math.min(view.ids.length - 1, at + step))] ?? view.ids[0]) }
-  const opened = () => { if (chosen) setTimeout(() => document.querySelector('.dhead h1')?.focus()) }
-  const release = () => { check(new Set()); work.key = ''; list.current?.scrollTo(0, 0); redraw() }
+  const opened = () => { if (chosen) setTimeout(() => document.querySelector('.dhead .title')?.focus()) }
+  const release = () => { check(new Set()); work.released = true; list.current?.scrollTo(0, 0); redraw() }
   const toggle = id => { const next = new Set(checked); next.delete(id) || next.add(id); check(next) }
 
   /** What is finished leaves the queue, and the next one is looked at. */
   function finish(changes) {
-    const gone = changes.filter(c => !TABS[tab][1].status.includes(c.after.status)).map(c => c.id)
+    const gone = [...changes.filter(c => !TABS[tab][1].status.includes(c.after.status)).map(c => c.id), ...view.ids.filter(id => view.rows.get(id).gone)]
     for (const c of changes) work.finished.set(c.id, c.after.revision)
     const next = view.ids.slice(at + 1).find(id => !gone.includes(id)) ?? view.ids.slice(0, Math.max(at, 0)).reverse().find(id => !gone.includes(id)) ?? ''
     for (const id of view.ids) if (!gone.includes(id)) work.finished.delete(id)
@@ -142,7 +142,7 @@ export function Fraud() {
   return html`<main class="triage" id="main" tabindex="-1">
     <${Queue} ...${{ view, feed, tab, full, base, params, counts: counts.data, mine: mine.data?.total, chosen, checked, toggle, check, release, list, redraw, filters, showFilters, askBulk, select: id => { select(id, !wide.matches); if (!wide.matches) opened() } }} />
     ${!chosen ? html`<div class="dhead nothing"></div><section class="why" aria-label="Reasons">${feed?.ready && html`<${State} icon="inbox" title="Nothing to look at">Choose an alert, or look at another list.<//>`}</section><aside class="ctx"></aside>`
-    : html`${alert ? html`<${Head} a=${alert} place=${at >= 0 ? `${at + 1} of ${view.ids.length}` : ''} onBack=${() => select('')} onNext=${at >= 0 && at + 1 < view.ids.length ? () => select(view.ids[at + 1]) : null} onContext=${() => showSheet(true)} onAssign=${assign} />` : html`<div class="dhead"><button class="btn s only-s" onClick=${() => select('')}><${Icon} name="undo" size="14" />Queue</button><h1 class="sr">Alert ${chosen}</h1></div>`}
+    : html`${alert ? html`<${Head} a=${alert} place=${at >= 0 ? `${at + 1} of ${view.ids.length}` : ''} onBack=${() => select('')} onNext=${at >= 0 && at + 1 < view.ids.length ? () => select(view.ids[at + 1]) : null} onContext=${() => showSheet(true)} onAssign=${assign} />` : html`<div class="dhead"><button class="btn s only-s" onClick=${() => select('')}><${Icon} name="undo" size="14" />Queue</button><h2 class="sr title">Alert ${chosen}</h2></div>`}
       <section class="why" aria-label="Reasons"><${Asked} of=${detail} missing="No such alert" height=${300}>${alert && html`<${Why} a=${alert} key=${alert.id} />${alert.snoozed_until && html`<p class="muted sm said">Snoozed until ${f.moment(Date.parse(alert.snoozed_until))} UTC</p>`}${detail.data.case.alerts.length > 0 && html`<${Others} of=${detail.data.case} />`}`}<//></section>
       ${alert ? html`<${Context} a=${alert} key=${'c' + alert.id} open=${sheet} onClose=${() => showSheet(false)} onSelect=${all => { for (const a of all) if (!view.rows.has(a.id)) view.rows.set(a.id, a); check(new Set(all.map(a => a.id))) }} />` : html`<aside class="ctx"></aside>`}
       ${alert && html`<${Decide} ...${{ alert, act, busy, reason, setReason, hours, setHours, conflict: conflict?.id === chosen ? conflict : null }} />`}`}
@@ -156,7 +156,9 @@ const told = (action, body) => ({ acknowledge: 'Acknowledged', confirm: 'Confirm
 /** The list as it may be shown now: it stands still under the pointer, under the focus, while something is selected or scrolled. */
 function current(work, feed, key, sort, list, checked, redraw) {
   if (!feed?.ready) return work.key === key ? work.view : (work.view = { ids: [], rows: new Map(), waiting: 0 })
-  const fresh = work.key !== key, now = performance.now()
+  if (work.key !== key) work.finished.clear()
+  const fresh = work.key !== key || work.released, now = performance.now()
+  work.released = false
   const reads = !fresh && (checked.size > 0 || list?.matches(':hover, :focus-within') || list?.scrollTop > 8)
   const soon = !fresh && !reads && now - work.at < REORDER_MS
   const rows = new Map([...feed.rows].filter(([id, r]) => !(work.finished.get(id) >= r.revision)))
@@ -256,7 +258,7 @@ function Bulk({ action, n, hours, onClose, onApply }) {
   const [why, setWhy] = useState(''), [time, setTime] = useState(hours)
   const words = { acknowledge: 'Acknowledge', confirm: 'Confirm as fraud', false_positive: 'Mark as false positives', snooze: 'Snooze', close: 'Close', reopen: 'Reopen', assign: 'Assign to me' }[action]
   return html`<${Dialog} title=${`${words}: ${plural(n, 'alert')}`} onClose=${onClose}><form class="col form" onSubmit=${e => { e.preventDefault(); onApply(action, why.trim(), time) }}>
-    <label>Reason<span class="field"><input list="reasons-all" maxlength="2000" value=${why} onInput=${e => setWhy(e.target.value)} /></span></label><datalist id="reasons-all">${REASONS.map(r => html`<option value=${r} />`)}</datalist>
+    <label>Reason<span class="field"><input autofocus list="reasons-all" maxlength="2000" value=${why} onInput=${e => setWhy(e.target.value)} /></span></label><datalist id="reasons-all">${REASONS.map(r => html`<option value=${r} />`)}</datalist>
     ${action === 'snooze' && html`<label>For <select class="field" value=${time} onChange=${e => setTime(Number(e.target.value))}>${SNOOZES.map(([h, w]) => html`<option value=${h}>${w}</option>`)}</select></label>`}
     <p class="muted sm">Each alert is decided on as you saw it. What somebody else has decided meanwhile is not touched, and stays selected.</p>
     <div class="row"><span class="sp"></span><button type="button" class="btn" onClick=${onClose}>Cancel</button><button class=${'btn ' + (action === 'confirm' ? 'dan' : 'pri')}>${words}</button></div></form><//>`

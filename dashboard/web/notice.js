@@ -37,7 +37,7 @@ export function Who() {
   const done = name => { const resolve = asking.value; asking.value = null; resolve?.(name) }
   return html`<${Dialog} title="Who decides?" onClose=${() => done('')}>
     <form class="col form" onSubmit=${e => { e.preventDefault(); const name = field.current.value.trim(); if (name) { callMe(name); done(name) } }}>
-      <label>Your name, as colleagues know you<span class="field"><input ref=${field} required maxlength="200" autocomplete="username" value=${me.value} /></span></label>
+      <label>Your name, as colleagues know you<span class="field"><input ref=${field} autofocus required maxlength="200" autocomplete="username" value=${me.value} /></span></label>
       <p class="muted sm">It stands beside each decision and each change of a rule. This browser keeps it; there is no password.</p>
       <div class="row"><span class="sp"></span><button class="btn pri">Continue</button></div>
     </form>

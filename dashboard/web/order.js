@@ -106,7 +106,7 @@ function Delay({ r, arrival }) {
 
 function Findings({ o, of }) {
   const list = of.data?.alerts ?? [], rules = o.state.raised.map(r => r.rule).filter((r, i, all) => all.indexOf(r) === i && !list.some(a => a.rule === r))
-  return html`<${Panel} id="p-find" title="Findings" what=${list.length ? plural(list.length, 'alert') : ''}><${Asked} of=${of} height=${60}>${list.length + rules.length === 0 ? html`<${State} icon="check" title="Nothing found">No rule says anything about this order.<//>`
+  return html`<${Panel} id="p-found" title="Findings" what=${list.length ? plural(list.length, 'alert') : ''}><${Asked} of=${of} height=${60}>${list.length + rules.length === 0 ? html`<${State} icon="check" title="Nothing found">No rule says anything about this order.<//>`
     : html`<ul class="rel">${list.map(a => html`<li key=${a.id}><a href=${to('fraud', a.id)}><${Severity} of=${a.severity} /><span class="ell">${a.title}</span><span class="sm muted ell">${STATUS[a.status][1]}, score ${a.score}${a.shadow ? ', shadow' : ''}</span></a></li>`)}${rules.map(r => html`<li key=${r}><a href=${to('rules', r)}><${Icon} name="rule" size="14" /><span class="ell">${sentence(r)}</span><span class="sm muted">holds</span></a></li>`)}</ul>`}<//><//>`
 }
 

@@ -1,7 +1,7 @@
 // The pieces that pages are made of: panels, tiles, deltas, states, sparklines, the freshness chip.
 import { html } from './html.js'
 import { Icon } from './icons.js'
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import { age, percent, stamp } from './format.js'
 import { entityOf, entityPath, kindWord, short } from './say.js'
 import { to } from './router.js'
@@ -106,7 +106,7 @@ export const Place = ({ p }) => { const text = `${p.topic}/${p.partition}@${p.of
 /** A modal dialog of the browser's own: it keeps the focus inside, gives it back, and closes by Escape. */
 export function Dialog({ title, onClose, children, wide }) {
   const ref = useRef(null)
-  useEffect(() => { ref.current.showModal() }, [])
+  useLayoutEffect(() => { ref.current.showModal() }, [])
   return html`<dialog class=${'panel dialog' + (wide ? ' wide' : '')} ref=${ref} aria-label=${title} onClose=${onClose} onMouseDown=${e => e.target === ref.current && ref.current.close()}>
     <header class="ln"><h2>${title}</h2><span class="sp"></span><button type="button" class="btn ghost s sq" onClick=${() => ref.current.close()} aria-label="Close"><${Icon} name="x" size="14" /></button></header>
     <div class="body">${children}</div></dialog>`

@@ -164,7 +164,7 @@ function Change({ asking, r, base, onClose, onText, onState }) {
   const words = { draft: 'kept, not evaluated', shadow: 'evaluated, alerts recorded apart and told to nobody', live: 'evaluated, alerts are told', paused: 'not evaluated for now', retired: 'not evaluated any more' }
   return html`<${Dialog} title=${text ? `Apply ${base.version ? `over v${base.version}` : 'the new rule'}` : 'Change the state'} onClose=${onClose}><form class="col form" onSubmit=${e => { e.preventDefault(); text ? onText(why.trim()) : onState(state, why.trim()) }}>
     ${!text && html`<fieldset><legend>State</legend>${Object.entries(words).map(([s, w]) => html`<label class="radio"><input type="radio" name="state" value=${s} checked=${state === s} onChange=${() => setState(s)} /><span><b class="b">${RULE_STATE[s][1]}</b> <span class="muted sm">${w}</span></span></label>`)}</fieldset>`}
-    <label>${text ? 'What changes, and why' : 'Why'}<span class="field"><input maxlength="2000" required=${text} value=${why} onInput=${e => setWhy(e.target.value)} /></span></label>
+    <label>${text ? 'What changes, and why' : 'Why'}<span class="field"><input autofocus=${text} maxlength="2000" required=${text} value=${why} onInput=${e => setWhy(e.target.value)} /></span></label>
     <p class="muted sm">In force on every instance within 2 s, without a restart. The version before can be restored.</p>
     <div class="row"><span class="sp"></span><button type="button" class="btn" onClick=${onClose}>Cancel</button><button class="btn pri" disabled=${!text && state === r?.state}>${text ? 'Apply' : 'Change'}</button></div></form><//>`
 }
