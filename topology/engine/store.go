@@ -60,8 +60,12 @@ type Store struct {
 	// nextDeadline is not later than the earliest entry of the deadline index; entries of rows that are still dirty or flushing
 	// count from the commit that wrote them.
 	nextDeadline event.UnixMilli
-	// firedTo is the last entry of the index that was handled since LevelDB was written last: until then nothing before it is new.
+	// scanFrom: the index holds no earlier deadline but those of entries that were fired and are not deleted yet. Deleted entries stay
+	// in LevelDB's way until it is compacted, so each look at the index begins here. firedTo is the last entry that was handled since,
+	// where there were more than a barrier handles; refired says that entries from scanFrom on may have been fired already.
+	scanFrom            event.UnixMilli
 	firedTo             []byte
+	refired             bool
 	nextDeadlineFlushed event.UnixMilli // earliest deadline of the write under way; valid once it ended
 }
 
@@ -249,7 +253,7 @@ func (s *Store) produceChangelog(to session) {
 // When settled rows are written.
 const (
 	settleBytes = 4 << 20
-	settleFor   = 2 * time.Second
+	settleFor   = 5 * time.Second
 )
 
 // committed makes the dirty rows committed ones.
@@ -330,7 +334,10 @@ func (s *Store) waitFlush() error {
 	if err != nil {
 		return fmt.Errorf("writing committed rows of %s/%d: %w (the changelog has them; is the disk full?)", s.topic, s.partition, err)
 	}
-	s.nextDeadline, s.firedTo = min(s.nextDeadline, s.nextDeadlineFlushed), nil
+	s.nextDeadline = min(s.nextDeadline, s.nextDeadlineFlushed)
+	if s.nextDeadlineFlushed < s.scanFrom || s.firedTo != nil {
+		s.scanFrom, s.firedTo, s.refired = min(s.scanFrom, s.nextDeadlineFlushed), nil, true
+	}
 	for key, value := range s.flushing {
 		s.cache.put(key, value)
 		if value != nil {
@@ -344,7 +351,8 @@ func (s *Store) waitFlush() error {
 // rollback forgets what was not committed.
 func (s *Store) rollback() {
 	clear(s.dirty)
-	s.fired, s.dirtyBytes, s.firedTo = nil, 0, nil
+	s.fired, s.dirtyBytes = nil, 0
+	s.scanFrom, s.firedTo, s.refired = 0, nil, true
 	if s.recovered { // entries fired since the last commit are due again
 		s.nextDeadline = 0
 	}
@@ -356,11 +364,12 @@ func (s *Store) fire(now event.UnixMilli, limit int, fn func(key string, row []b
 	if err := s.waitFlush(); err != nil {
 		return 0, err
 	}
-	start := []byte{deadlinePrefix}
+	start := appendDeadline(nil, s.scanFrom, "")
 	var done map[string]struct{}
 	if s.firedTo != nil {
 		start = append(bytes.Clone(s.firedTo), 0)
-	} else {
+	}
+	if s.refired {
 		done = make(map[string]struct{}, len(s.fired)+len(s.settledFired))
 		for _, entries := range [][]string{s.fired, s.settledFired} {
 			for _, e := range entries {
@@ -398,7 +407,7 @@ func (s *Store) fire(now event.UnixMilli, limit int, fn func(key string, row []b
 		return n, err
 	}
 	if n < limit {
-		s.nextDeadline = now + 1
+		s.nextDeadline, s.scanFrom, s.firedTo, s.refired = now+1, now+1, nil, false
 		next, err := s.db.deadlineFrom(now + 1)
 		if err != nil {
 			return n, err
