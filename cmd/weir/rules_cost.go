@@ -51,15 +51,18 @@ func printCost(out io.Writer, c *rule.Cost, size costSize) error {
 	fmt.Fprintf(w, "ENTITY\tSERIES\tREADINGS\tREMEMBERS\tENTRIES\tMOST BYTES\tEXPECTED FOR %d WITH %d EVENTS EACH\n", size.entities, size.events)
 	for _, k := range c.Kinds {
 		each := min(k.EventB*size.events, k.MostB)
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%d\t%s\t%s\n", k.Kind, k.Series, k.Readings, span(k.Horizon), k.Entries, bytesText(k.MostB), bytesText(each*size.entities))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%d\t%s\t%s\n", k.Kind, k.Series, k.Readings, span(k.Horizon), k.Entries, bytesText(k.MostB),
+			bytesText(each*size.entities))
 	}
 	fmt.Fprintln(w, "\nSERIES\tREMEMBERS\tENTRIES\tBUCKETS\tMOST BYTES\tFEATURES\tRULES")
 	for _, s := range c.Series {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%s\n", s.Text, span(s.Horizon), s.Entries, s.Buckets, bytesText(s.MostB), namesText(s.Features), namesText(s.Rules))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\t%s\t%s\n", s.Text, span(s.Horizon), s.Entries, s.Buckets, bytesText(s.MostB),
+			namesText(s.Features), namesText(s.Rules))
 	}
 	fmt.Fprintln(w, "\nRULE\tSTATE\tASKS\tREADINGS\tSERIES\tMOST BYTES\tITS OWN\tµS AN EVENT")
 	for _, r := range c.Rules {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%.3f\n", r.ID, r.State, namesText(r.Kinds), r.Readings, r.Series, bytesText(r.MostB), bytesText(r.AloneB), r.Micros)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%.3f\n", r.ID, r.State, namesText(r.Kinds), r.Readings, r.Series,
+			bytesText(r.MostB), bytesText(r.AloneB), r.Micros)
 	}
 	fmt.Fprintln(w, "\nEVENT\tCLAUSES\tENTITIES\tVALUES\tGATES\tµS")
 	for _, e := range c.Events {

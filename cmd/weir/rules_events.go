@@ -51,7 +51,8 @@ func (a *app) openEvents(ctx context.Context, names []string) (*eventFiles, erro
 	if err != nil {
 		return nil, err
 	}
-	e := &eventFiles{replaying: newReplaying(inputs, a.StreamTopics(), nil, &pace{}), ctx: ctx, bar: newProgress(a.err, total), offsets: map[string]int64{}}
+	e := &eventFiles{replaying: newReplaying(inputs, a.StreamTopics(), nil, &pace{}), ctx: ctx, bar: newProgress(a.err, total),
+		offsets: map[string]int64{}}
 	for _, name := range names {
 		f, err := e.open(a.in, name)
 		if err != nil {

@@ -41,7 +41,8 @@ func (p *reportPrinter) head(r *backtest.Report) {
 		p.line("PARTIAL: it ended before the events did (%s)", r.Partial)
 	}
 	p.line("%d events, alerts from %s to %s (%.1f days), %.1f s, %.1f µs an event", r.Events, minute(r.From), minute(r.To), r.Days, r.Seconds, r.Micros)
-	p.line("%d alerts of live rules, %.1f a day, about %d entities and %d orders worth %s", r.All.Alerts, r.All.AlertsPerDay, r.All.Entities, r.All.Orders, moneyText(r.All.AtRisk))
+	p.line("%d alerts of live rules, %.1f a day, about %d entities and %d orders worth %s", r.All.Alerts, r.All.AlertsPerDay,
+		r.All.Entities, r.All.Orders, moneyText(r.All.AtRisk))
 	p.line("")
 }
 
@@ -70,14 +71,16 @@ func byAlerts(rules []backtest.RuleReport) []backtest.RuleReport {
 
 func (p *reportPrinter) labels(r *backtest.Report) {
 	l := r.All.Labels
-	p.line("%d of %d episodes of planted fraud caught (%s), %d of %d alerts touch one (%s)", l.Caught, l.Episodes, share(l.Recall, l.Episodes), l.Touching, l.Alerts, share(l.Precision, l.Alerts))
+	p.line("%d of %d episodes of planted fraud caught (%s), %d of %d alerts touch one (%s)", l.Caught, l.Episodes,
+		share(l.Recall, l.Episodes), l.Touching, l.Alerts, share(l.Precision, l.Alerts))
 	p.line("\nPATTERN\tEPISODES\tCAUGHT\tRECALL\tAFTER\tVALUE CAUGHT\tOF")
 	for _, x := range l.Patterns {
 		after := "-"
 		if x.Caught > 0 {
 			after = (time.Duration(x.DelaySeconds) * time.Second).String()
 		}
-		p.line("%s\t%d\t%d\t%s\t%s\t%s\t%s", x.Pattern, x.Episodes, x.Caught, share(x.Recall, x.Episodes), after, moneyText(x.ValueCaught), moneyText(x.Value))
+		p.line("%s\t%d\t%d\t%s\t%s\t%s\t%s", x.Pattern, x.Episodes, x.Caught, share(x.Recall, x.Episodes), after,
+			moneyText(x.ValueCaught), moneyText(x.Value))
 	}
 	p.line("\nSCORE FROM\tALERTS\tPRECISION\tRECALL\tVALUE CAUGHT")
 	for i, x := range l.Curve {

@@ -68,7 +68,8 @@ func (a *app) warmRules(ctx context.Context, names []string, since string) error
 	if !done.Complete.IsZero() {
 		complete = "complete since " + done.Complete.Format(time.RFC3339)
 	}
-	fmt.Fprintf(a.out, "filled %d series from %d events: %d observations in %d records, %s\n", done.Series, done.Events, done.Observations, done.Records, complete)
+	fmt.Fprintf(a.out, "filled %d series from %d events: %d observations in %d records, %s\n", done.Series, done.Events, done.Observations,
+		done.Records, complete)
 	if done.Waiting > 0 {
 		fmt.Fprintf(a.out, "%d events belong to orders that began before: they fill nothing\n", done.Waiting)
 	}

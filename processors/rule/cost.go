@@ -234,7 +234,8 @@ func (tp *typePlan) cost(name string) EventCost {
 		c.Values += len(kp.series)
 		c.Gates += tp.gates(kp.kind)
 	}
-	c.Micros = eventMicros + clauseMicros*float64(c.Clauses) + entityMicros*float64(c.Entities) + valueMicros*float64(c.Values) + gateMicros*float64(c.Gates)
+	c.Micros = eventMicros + clauseMicros*float64(c.Clauses) + entityMicros*float64(c.Entities) + valueMicros*float64(c.Values) +
+		gateMicros*float64(c.Gates)
 	return c
 }
 

@@ -15,6 +15,8 @@
 // What it leaves out: the wire, recovery from a changelog, and time that passes by itself. The same seed gives the same run.
 //
 //	cluster.go    Cluster: topics, instances, the scheduler, Settle
+//	log.go        topics, and the stores of rows
+//	stream.go     a long history played at once: Config.Stream
 //	instance.go   one instance: its transaction, commit, abort, crash
 //	partition.go  what a Processor may touch: rows, counters, event time, timers
 //	scenario/     the scenario language, run on this simulator or on a broker

@@ -62,14 +62,3 @@ func (in *instance) earliest() (first *Partition, topic string) {
 	}
 	return first, topic
 }
-
-// drop forgets what every reader has read. Its memory is used again.
-func (l *topicLog) drop() {
-	l.dropped += len(l.records)
-	clear(l.records)
-	l.records = l.records[:0]
-	const kept = 1 << 16
-	if cap(l.records) > kept {
-		l.records = nil
-	}
-}

@@ -8,7 +8,7 @@
 //	journey.go  the three groups in a simulated cluster
 //	rows.go     rows beyond a few hundred megabytes lie in a temporary file
 //	report.go   Report
-//	collect.go  the table of alerts → Report
+//	collect.go  the table of alerts is counted; sample.go: some of them; tell.go: counts → Report
 //	truth.go    what is known to be fraud
 //	labels.go   recall, precision, value caught
 //	history.go  the source topics' past as events

@@ -54,7 +54,8 @@ const (
 // OpenHistory finds what the topics hold since a time; the zero time is their beginning.
 func OpenHistory(ctx context.Context, kafka client.Config, topics []string, since time.Time) (*History, error) {
 	h := &History{kafka: kafka, cursors: map[string]map[int32]*cursor{}}
-	opts, err := kafka.With(kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxBytes(8<<20), kgo.FetchMaxPartitionBytes(512<<10))
+	opts, err := kafka.With(kgo.KeepControlRecords(), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxBytes(8<<20),
+		kgo.FetchMaxPartitionBytes(512<<10))
 	if err != nil {
 		return nil, err
 	}
@@ -292,11 +293,12 @@ func Warmup(from time.Time, sets ...*rule.Set) time.Time {
 		if set == nil {
 			continue
 		}
-		for _, k := range set.Cost().Kinds {
-			if k.Horizon == 0 {
+		for _, kind := range set.Kinds() {
+			horizon := set.Plan(kind).Horizon
+			if horizon == 0 {
 				return time.Time{}
 			}
-			longest = max(longest, k.Horizon)
+			longest = max(longest, horizon)
 		}
 	}
 	return from.Add(-longest - life)

@@ -55,7 +55,8 @@ func TestHistoryComesInTheOrderOfArrival(t *testing.T) {
 	const n = 30_000 // more than a partition's buffer
 	var records []*kgo.Record
 	for i := range n {
-		records = append(records, &kgo.Record{Topic: []string{"orders", "payments"}[i%2], Partition: int32(i / 7 % 3), Timestamp: second(i), Value: fmt.Append(nil, i)})
+		records = append(records, &kgo.Record{Topic: []string{"orders", "payments"}[i%2], Partition: int32(i / 7 % 3), Timestamp: second(i),
+			Value: fmt.Append(nil, i)})
 	}
 	if err := cl.ProduceSync(t.Context(), records...).FirstErr(); err != nil {
 		t.Fatal(err)
@@ -144,7 +145,8 @@ func TestACancelledHistoryEndsTheRunAsPartial(t *testing.T) {
 	records, _ := history(t, shopOf(200))
 	for _, r := range records {
 		if r.Topic != "shipments" {
-			cl.Produce(t.Context(), &kgo.Record{Topic: r.Topic, Partition: client.Partition([]byte(r.Key), 3), Key: []byte(r.Key), Value: r.Value, Timestamp: r.Timestamp.Time()}, nil)
+			cl.Produce(t.Context(), &kgo.Record{Topic: r.Topic, Partition: client.Partition([]byte(r.Key), 3), Key: []byte(r.Key), Value: r.Value,
+				Timestamp: r.Timestamp.Time()}, nil)
 		}
 	}
 	if err := cl.Flush(t.Context()); err != nil {

@@ -36,8 +36,10 @@ func anAlert(entity string, score int64, orders string, hits ...time.Time) *tabl
 func someTruth(t *testing.T) *Truth {
 	t.Helper()
 	truth, err := NewTruth([]shop.Truth{
-		{Pattern: "ring", Episode: "ring-1", From: hour(0), To: hour(2), Entities: []string{"ip:a", "customer:c1"}, Orders: []string{"o1", "o2"}, Captured: map[string]string{"EUR": "1000"}},
-		{Pattern: "ring", Episode: "ring-2", From: hour(3), To: hour(4), Entities: []string{"ip:a"}, Orders: []string{"o3"}, Captured: map[string]string{"EUR": "500", "JPY": "70"}},
+		{Pattern: "ring", Episode: "ring-1", From: hour(0), To: hour(2), Entities: []string{"ip:a", "customer:c1"},
+			Orders: []string{"o1", "o2"}, Captured: map[string]string{"EUR": "1000"}},
+		{Pattern: "ring", Episode: "ring-2", From: hour(3), To: hour(4), Entities: []string{"ip:a"},
+			Orders: []string{"o3"}, Captured: map[string]string{"EUR": "500", "JPY": "70"}},
 		{Pattern: "bot", Episode: "bot-1", From: hour(0), To: hour(1), Entities: []string{"card:x"}, Orders: []string{"o4"}},
 		{Lookalike: "office", From: hour(0), To: day(3), Entities: []string{"ip:b"}, Orders: []string{"o9"}},
 		{Pattern: "bot", Episode: "bot-later", From: day(30), To: day(31), Entities: []string{"card:z"}},
@@ -164,7 +166,8 @@ func TestPlantedFraudIsMeasured(t *testing.T) {
 		episodes, caught = episodes+p.Episodes, caught+p.Caught
 	}
 	if episodes != l.Episodes || caught != l.Caught || l.Curve[0].Recall != l.Recall {
-		t.Errorf("patterns have %d of %d episodes, all have %d of %d; the curve begins with %v", caught, episodes, l.Caught, l.Episodes, l.Curve[0])
+		t.Errorf("patterns have %d of %d episodes, all have %d of %d; the curve begins with %v", caught, episodes, l.Caught, l.Episodes,
+			l.Curve[0])
 	}
 	var alerts int64
 	most := map[string]int64{}

@@ -29,7 +29,8 @@ func TestABacktestFindsWhatRanLive(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			o := shopOf(1200)
 			o.Seed, o.Duplicates = int64(seed), 0.02
-			o.Fraud = map[string]float64{"card_testing_bot": 0.1, "stolen_card_spree": 0.05, "promo_ring": 0.05, "reshipping_cluster": 0.05, "account_takeover": 0.05}
+			o.Fraud = map[string]float64{"card_testing_bot": 0.1, "stolen_card_spree": 0.05, "promo_ring": 0.05, "reshipping_cluster": 0.05,
+				"account_takeover": 0.05}
 			records, _ := history(t, o)
 			records = append(records, ticks(records[len(records)-1].Timestamp.Add(time.Hour))...)
 			live := ranLive(t, loadRules(t, "testdata/rules.yaml"), records, seed)

@@ -86,10 +86,17 @@ func TestTestsBesideRulesAreRun(t *testing.T) {
 		"stuck/in time so far true [] [] []",
 	}
 	for i := range max(len(got), len(want)) {
-		if i >= len(got) || i >= len(want) || got[i] != want[i] {
-			t.Errorf("test %d:\n%s\nwant\n%s", i+1, strings.Join(got[min(i, len(got)):min(i+1, len(got))], ""), strings.Join(want[min(i, len(want)):min(i+1, len(want))], ""))
+		if at(got, i) != at(want, i) {
+			t.Errorf("test %d:\n%s\nwant\n%s", i+1, at(got, i), at(want, i))
 		}
 	}
+}
+
+func at(lines []string, i int) string {
+	if i >= len(lines) {
+		return "(none)"
+	}
+	return lines[i]
 }
 
 func TestExpectedAlertsAreMatchedOneByOne(t *testing.T) {

@@ -57,7 +57,8 @@ func newChanging(t *testing.T, set *rule.Set, now event.UnixMilli) *changing {
 		t.Fatal(err)
 	}
 	c := &changing{current: rule.NewCurrent(set)}
-	c.Cluster, err = sim.New(sim.Config{Seed: 9, Partitions: livePartitions, Instances: 2, Start: now.Time(), AbortChance: 0.05, CrashChance: 0.02, MaxBatch: 60},
+	c.Cluster, err = sim.New(sim.Config{Seed: 9, Partitions: livePartitions, Instances: 2, Start: now.Time(), AbortChance: 0.05, CrashChance: 0.02,
+		MaxBatch: 60},
 		orders.Simulate(o.Orders, none, c.current, o.Parsers), entities.Simulate(c.current),
 		alerts.Simulate(c.current, livePartitions, 0, topology.GroupOrders, topology.GroupEntities))
 	if err != nil {
@@ -187,7 +188,8 @@ func TestSeriesAreFoundByFeatureAndRule(t *testing.T) {
 			t.Error(name, found, err)
 		}
 	}
-	if _, err := SeriesOf(set, []string{"customers_of_card", "pricey", "typo"}); err == nil || err.Error() != "no feature or rule that keeps anything is called pricey, typo" {
+	_, err = SeriesOf(set, []string{"customers_of_card", "pricey", "typo"})
+	if err == nil || err.Error() != "no feature or rule that keeps anything is called pricey, typo" {
 		t.Error(err)
 	}
 	if keys := Complete(everything, 7); len(keys) != 1 || slices.Compare([]byte(keys[0].Key[:6]), []byte("\x00warm/")) != 0 {

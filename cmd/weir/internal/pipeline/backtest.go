@@ -15,7 +15,8 @@ import (
 
 // BacktestOptions are those that the configuration decides: how events are read, and what is late.
 func BacktestOptions(cfg *configs.Config) (backtest.Options, error) {
-	o := backtest.Options{Orders: orders.DefaultSettings(), Disorder: cfg.Watermark.Disorder, Idle: cfg.Watermark.Idle, Parsers: map[string]*event.Parser{}}
+	o := backtest.Options{Orders: orders.DefaultSettings(), Disorder: cfg.Watermark.Disorder, Idle: cfg.Watermark.Idle,
+		Parsers: map[string]*event.Parser{}}
 	o.Orders.Retention = cfg.Orders.Retention
 	inputs, err := cfg.Inputs()
 	if err != nil {

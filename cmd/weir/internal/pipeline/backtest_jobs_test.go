@@ -58,7 +58,8 @@ func aCluster(t *testing.T) *Backtests {
 	if err := os.WriteFile(file, []byte(rulesInForce), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	loaded, err := configs.Load(configs.Sourced{Environ: []string{"WEIR_KAFKA_BROKERS=" + k.Addr(), "WEIR_RULES_FILE=" + file, "WEIR_DATA_DIR=" + t.TempDir()}})
+	environ := []string{"WEIR_KAFKA_BROKERS=" + k.Addr(), "WEIR_RULES_FILE=" + file, "WEIR_DATA_DIR=" + t.TempDir()}
+	loaded, err := configs.Load(configs.Sourced{Environ: environ})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,12 +91,14 @@ func fill(t *testing.T, cfg *configs.Config) {
 	if err := client.EnsureTopics(t.Context(), kadm.NewClient(cl), specs); err != nil {
 		t.Fatal(err)
 	}
-	s, err := shop.New(shop.Options{Seed: 2, Start: time.Now().Add(-12 * 24 * time.Hour), Rate: 0.01, Orders: 600, LifeScale: 0.1, Fraud: shop.Mix{"card_testing_bot": 0.2}})
+	s, err := shop.New(shop.Options{Seed: 2, Start: time.Now().Add(-12 * 24 * time.Hour), Rate: 0.01, Orders: 600, LifeScale: 0.1,
+		Fraud: shop.Mix{"card_testing_bot": 0.2}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for r, ok := s.Next(); ok; r, ok = s.Next() {
-		cl.Produce(t.Context(), &kgo.Record{Topic: r.Type.Stream(), Partition: client.Partition([]byte(r.OrderID), 4), Key: []byte(r.OrderID), Value: append([]byte(nil), r.Value...), Timestamp: r.Due.Time()}, nil)
+		cl.Produce(t.Context(), &kgo.Record{Topic: r.Type.Stream(), Partition: client.Partition([]byte(r.OrderID), 4), Key: []byte(r.OrderID),
+			Value: append([]byte(nil), r.Value...), Timestamp: r.Due.Time()}, nil)
 	}
 	if err := cl.Flush(t.Context()); err != nil {
 		t.Fatal(err)
@@ -155,7 +158,8 @@ func TestBacktestsRunOverTheClustersTopics(t *testing.T) {
 		t.Fatal(err)
 	}
 	r = report(t, ended(t, b, job.ID))
-	if len(r.Rules) != 2 || r.Against == nil || r.All.Alerts <= r.Against.All.Alerts || r.Against.All.Alerts == 0 || r.Against.OnlyThen.Entities != 0 {
+	if len(r.Rules) != 2 || r.Against == nil || r.All.Alerts <= r.Against.All.Alerts || r.Against.All.Alerts == 0 ||
+		r.Against.OnlyThen.Entities != 0 {
 		t.Errorf("against the rules in force: %+v, against %+v", r.All, r.Against)
 	}
 

@@ -61,7 +61,8 @@ func Warm(ctx context.Context, cfg *configs.Config, w Warming) (*Warmed, error) 
 		return nil, err
 	}
 	defer to.cl.Close()
-	done, err := backtest.Warm(ctx, backtest.WarmOptions{Set: set, Series: series, Events: h.Records(ctx), Parsers: o.Parsers, Orders: o.Orders, Send: to.send,
+	done, err := backtest.Warm(ctx, backtest.WarmOptions{Set: set, Series: series, Events: h.Records(ctx), Parsers: o.Parsers,
+		Orders: o.Orders, Send: to.send,
 		Progress: func(n int64) { w.Progress(n, h.Total()) }})
 	if err != nil {
 		return nil, err
@@ -94,7 +95,8 @@ type warmSink struct {
 }
 
 func newWarmSink(ctx context.Context, cfg *configs.Config) (*warmSink, error) {
-	opts, err := cfg.Kafka.With(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(5*time.Millisecond),
+	opts, err := cfg.Kafka.With(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerLinger(5*time.Millisecond),
 		kgo.ProducerBatchMaxBytes(900_000), kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
 		kgo.MaxBufferedRecords(20_000), kgo.RecordDeliveryTimeout(warmWithin))
 	if err != nil {
