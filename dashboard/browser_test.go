@@ -2,6 +2,7 @@ package dashboard_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -210,7 +211,11 @@ func TestPreview(t *testing.T) {
 	if address == "" {
 		t.Skip("set WEIR_PREVIEW to an address to look at the dashboard")
 	}
-	s := serve(t, querytest.New(), address)
+	d := openDesk()
+	for i, severity := range []string{"critical", "high", "high", "medium", "medium", "low"} {
+		d.add(d.anAlert(fmt.Sprint("preview", i), fmt.Sprintf("ip:198.51.100.%d", i), fmt.Sprint("o-", i/2), severity, int64(95-12*i), int64(128460/(i+1))))
+	}
+	s := d.serve(t, address, openBook().into)
 	now := time.Now().UTC()
 	shop := querytest.OpenShop(s.Table, 1, 40)
 	for at := now.Truncate(time.Minute).Add(-125 * time.Minute); at.Before(now.Truncate(time.Minute)); at = at.Add(time.Minute) {

@@ -116,7 +116,9 @@ func (d *desk) status(entity, id string) string {
 func (d *desk) moment() search.Moment {
 	return search.Moment{Watermark: event.UnixMilli(d.now.UnixMilli()), Now: time.Now()}
 }
-func (d *desk) Search(q *search.Query) (*search.Answer, error) { return d.index.Search(q, d.moment()), nil }
+func (d *desk) Search(q *search.Query) (*search.Answer, error) {
+	return d.index.Search(q, d.moment()), nil
+}
 func (d *desk) Changed(q *search.Query, since uint64, shown func(string) bool) (uint64, bool, error) {
 	seq, yes := d.index.Changed(q, d.moment(), since, shown)
 	return seq, yes, nil
@@ -185,7 +187,9 @@ func (d *desk) Decide(_ context.Context, decisions []*table.Decision) []error {
 
 type entitiesOf struct{ *desk }
 
-func (e entitiesOf) Get(kind, id string) (*views.Entity, int32, error) { return e.entities[kind+":"+id], 3, nil }
+func (e entitiesOf) Get(kind, id string) (*views.Entity, int32, error) {
+	return e.entities[kind+":"+id], 3, nil
+}
 
 type ordersOf struct{ *desk }
 

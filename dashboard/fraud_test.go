@@ -39,7 +39,11 @@ func (p *page) noErrors() {
 func TestBrowserTriage(t *testing.T) {
 	d := openDesk()
 	d.add(d.anAlert("low", "ip:1.1.1.1", "o-1", "low", 20, 20_00), d.anAlert("high", "ip:2.2.2.2", "o-2", "high", 70, 90_00), d.anAlert("crit", "ip:3.3.3.3", "o-3", "critical", 90, 1284_60))
-	d.add(func() *table.Alert { a := d.anAlert("other", "customer:c-9", "o-3", "medium", 10, 1_00); a.Title = "Velocity"; return a }())
+	d.add(func() *table.Alert {
+		a := d.anAlert("other", "customer:c-9", "o-3", "medium", 10, 1_00)
+		a.Title = "Velocity"
+		return a
+	}())
 	d.orders["o-3"] = &table.Order{Created: true, CustomerId: "c-9", Client: &table.Client{Ip: "3.3.3.3", DeviceId: "d-1"}, Currency: "EUR"}
 	s := d.serve(t, "127.0.0.1:0")
 	p := startBrowser(t).open(s.url+"/fraud", 1280, 860)

@@ -35,3 +35,10 @@ export function differences(a, b) {
   }
   return out
 }
+
+/** A rule alone is no document: it becomes an entry of one, which begins so many lines and columns before it. */
+export function asDocument(text, id) {
+  if (/^rules:/m.test(text)) return { document: text, lines: 0, columns: 0 }
+  const own = /^id:/m.test(text)
+  return { document: 'rules:\n' + ((own ? '' : `id: ${id}\n`) + text).split('\n').map((l, i) => i ? l && '    ' + l : '  - ' + l).join('\n'), lines: own ? 1 : 2, columns: 4 }
+}

@@ -71,13 +71,13 @@ export function Fraud() {
   const release = () => { check(new Set()); work.released = true; list.current?.scrollTo(0, 0); redraw() }
   const toggle = id => { const next = new Set(checked); next.delete(id) || next.add(id); check(next) }
 
-  /** What is finished leaves the queue, and the next one is looked at. */
+  /** What is finished leaves the queue, with what others have finished, and the next one is looked at. */
   function finish(changes) {
-    const gone = [...changes.filter(c => !TABS[tab][1].status.includes(c.after.status)).map(c => c.id), ...view.ids.filter(id => view.rows.get(id).gone)]
-    for (const c of changes) work.finished.set(c.id, c.after.revision)
-    const next = view.ids.slice(at + 1).find(id => !gone.includes(id)) ?? view.ids.slice(0, Math.max(at, 0)).reverse().find(id => !gone.includes(id)) ?? ''
-    for (const id of view.ids) if (!gone.includes(id)) work.finished.delete(id)
-    work.view = without(view, gone)
+    const seen = work.view, place = seen.ids.indexOf(chosen) // the view of now: the decision took its time
+    const gone = [...changes.filter(c => !TABS[tab][1].status.includes(c.after.status)).map(c => c.id), ...seen.ids.filter(id => seen.rows.get(id)?.gone)]
+    for (const c of changes) if (gone.includes(c.id)) work.finished.set(c.id, c.after.revision)
+    const left = id => !gone.includes(id), next = seen.ids.slice(place + 1).find(left) ?? seen.ids.slice(0, Math.max(place, 0)).reverse().find(left) ?? ''
+    work.view = without(seen, gone)
     if (gone.includes(chosen)) { work.focus = wide.matches && !!list.current?.contains(document.activeElement); select(wide.matches ? next : '') } else detail.reload()
     countOpen()
     counts.reload()
@@ -111,7 +111,7 @@ export function Fraud() {
       offerUndo(`${told(action, body)}: ${alert.title}, ${short(entityOf(alert.entity).id)}`, action === 'reopen' || action === 'comment' ? [] : [change])
       finish([change])
     } catch (e) {
-      if (e.conflict) { setConflict({ id: chosen, why: e, now: e.conflict, before: alert, action }); detail.reload() } else tell('Not decided: ' + e.message, { bad: true })
+      if (e.conflict) { if (!TABS[tab][1].status.includes(e.conflict.status)) work.finished.set(alert.id, e.conflict.revision); setConflict({ id: chosen, why: e, now: e.conflict, before: alert, action }); detail.reload() } else tell('Not decided: ' + e.message, { bad: true })
     } finally { setBusy('') }
   }
 
@@ -179,15 +179,15 @@ function Queue({ view, feed, tab, full, base, params, counts, mine, chosen, chec
     <div class="row q-head"><h1>Fraud</h1><span class="muted sm ell" title=${sums.map(f.exact).join(' + ')}>${sums.length > 0 && `${f.exact(sums[0])} at risk${sums.length > 1 ? ` +${sums.length - 1}` : ''}`}</span><span class="sp"></span>
       <label class="btn ghost s pick"><span class="sr">Sort by</span><select value=${full.sort} onChange=${e => set({ sort: e.target.value === 'priority' ? '' : e.target.value })}>${Object.entries(SORTS).map(([k, w]) => html`<option value=${k}>${w}</option>`)}</select><${Icon} name="down" size="12" /></label>
       <button class="btn ghost s sq" aria-label="Filter the queue" aria-expanded=${filters} onClick=${() => showFilters(!filters)}><${Icon} name="filter" /></button></div>
-    <div class="tabs" role="tablist" aria-label="Which alerts">${Object.entries(TABS).map(([k, [word]]) => html`<button role="tab" aria-selected=${k === tab} aria-controls="q-list" onClick=${() => { release(); set({ tab: k === 'open' ? '' : k, limit: '' }) }}>${word}${n[k] != null && html` <span class="n">${f.number(n[k])}</span>`}</button>`)}</div>
+    <div class="tabs" role="tablist" aria-label="Which alerts">${Object.entries(TABS).map(([k, [word]]) => html`<button role="tab" aria-selected=${k === tab} onClick=${() => { release(); set({ tab: k === 'open' ? '' : k, limit: '' }) }}>${word}${n[k] != null && html` <span class="n">${f.number(n[k])}</span>`}</button>`)}</div>
     <${Chips} base=${base} params=${params} />
     ${filters && html`<${Filters} base=${base} facets=${counts?.facets} onClose=${() => showFilters(false)} />`}
     ${partial && html`<div class="strip info"><${Icon} name="refresh" size="14" />${p.present} of ${p.expected} partitions: some alerts are still missing.</div>`}
     ${['reconnecting', 'offline'].includes(fresh.value.state) && html`<div class="strip warn"><${Icon} name="clock" size="14" />Not connected: the list is as it last was.</div>`}
     ${view.waiting > 0 && !paused.value && html`<button class="strip info wait" onClick=${release}><${Icon} name="up" size="14" /><span><b class="b">${plural(view.waiting, 'new alert')}</b> held while you read</span><span class="sp"></span>Show</button>`}
-    <div class="list" id="q-list" ref=${list} role="listbox" aria-label=${TABS[tab][0] + ' alerts'} aria-busy=${!feed?.ready} onPointerLeave=${redraw} onFocusOut=${redraw} onScroll=${e => e.target.scrollTop < 9 && redraw()}
-      onClick=${e => { const q = e.target.closest('.q'); if (!q) return; if (e.target.closest('.ck') || e.shiftKey) toggle(q.dataset.id); else select(q.dataset.id) }}>
-      ${rows.map((a, i) => html`<${Row} key=${a.id} a=${a} now=${now} on=${a.id === chosen} tab=${a.id === chosen || (!view.ids.includes(chosen) && i === 0)} checked=${checked.has(a.id)} />`)}
+    <div class="list" ref=${list} onPointerLeave=${redraw} onFocusOut=${redraw} onScroll=${e => e.target.scrollTop < 9 && redraw()}>
+      ${rows.length > 0 && html`<div id="q-list" role="listbox" aria-label=${TABS[tab][0] + ' alerts'} onClick=${e => { const q = e.target.closest('.q'); if (!q) return; if (e.target.closest('.ck') || e.shiftKey) toggle(q.dataset.id); else select(q.dataset.id) }}>
+        ${rows.map((a, i) => html`<${Row} key=${a.id} a=${a} now=${now} on=${a.id === chosen} tab=${a.id === chosen || (!view.ids.includes(chosen) && i === 0)} checked=${checked.has(a.id)} />`)}</div>`}
       ${rows.length === 0 && html`<${Nothing} feed=${feed} tab=${tab} base=${base} counts=${counts} />`}
       ${total > rows.length && rows.length >= Number(full.limit) && html`<div class="row more-rows sm muted">${rows.length} of ${f.number(total)} shown<span class="sp"></span>${rows.length < 500 && html`<button class="link" onClick=${() => set({ limit: Math.min(500, rows.length + 100) })}>Show more</button>`}</div>`}
     </div>

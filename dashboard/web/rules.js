@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import { html } from './html.js'
 import { Icon, Severity } from './icons.js'
 import { Asked, Dialog, EntityLink, Panel, Pill, State, sentenceOf } from './parts.js'
-import { Editor, differences } from './editor.js'
+import { Editor, asDocument, differences } from './editor.js'
 import { Backtest } from './backtest.js'
 import { ask, query, useAsk } from './api.js'
 import { tell, useKeys, who } from './notice.js'
@@ -112,23 +112,21 @@ function Rule({ id }) {
           ${compare && edited ? html`<${Differences} a=${base.text} b=${text} />` : html`<${Editor} value=${text ?? ''} onInput=${setText} problems=${problems} label="Definition of the rule, YAML" />`}
           <${Verdict} problems=${problems} effects=${effects} edited=${edited} target=${target} /></section>
         <div class="c5 col gap">${!fresh && html`<${History} list=${history} now=${r} onRestore=${h => { setText(h.text); setCompare(true) }} />`}${!fresh && html`<${Latest} id=${id} />`}${fresh && html`<${Panel} id="p-how" title="Before it is live"><ol class="steps"><li>It is checked while you type. Nothing runs until you apply it.</li><li>With <code>state: shadow</code> it is evaluated, and its alerts are recorded apart and told to nobody.</li><li>Run a backtest, look at its shadow alerts, then make it live.</li></ol><//>`}</div></div>
-      ${text && html`<${Backtest} id=${id} yaml=${text} edited=${edited} blocked=${problems.length > 0} />`}<//>
+      ${text && html`<${Backtest} id=${fresh ? target || 'new' : id} fresh=${fresh} yaml=${text} edited=${edited} blocked=${problems.length > 0} />`}<//>
     ${asking && html`<${Change} asking=${asking} r=${r} base=${base} onClose=${() => askFor(null)} onText=${put} onState=${move} />`}</main>`
 }
 
-/** A rule alone is no document: it is checked as an entry of one, and its problems are told where they stand in the rule. */
 async function check(text, id, signal) {
-  const whole = /^rules:/m.test(text), own = /^id:/m.test(text), lines = whole ? 0 : own ? 1 : 2
-  const document = whole ? text : 'rules:\n' + ((own ? '' : `id: ${id}\n`) + text).split('\n').map((l, i) => i ? l && '    ' + l : '  - ' + l).join('\n')
+  const { document, lines, columns } = asDocument(text, id)
   const answer = await ask('/v1/rules/check', { method: 'POST', body: { yaml: document }, signal })
-  for (const p of answer.body.problems) if (p.line && !whole) { p.line = Math.max(1, p.line - lines); p.column = Math.max(1, p.column - 4) }
+  for (const p of answer.body.problems) if (p.line) { p.line = Math.max(1, p.line - lines); p.column = Math.max(1, p.column - columns) }
   return answer
 }
 
 function Verdict({ problems, effects, edited, target }) {
   const own = effects.find(e => e.kind === 'rule' && e.id === target)
-  return html`<footer role="status" class="verdict">${problems.length ? html`<span class="warn row"><${Icon} name="warn" size="14" />${plural(problems.length, 'problem')}</span>` : edited ? html`<span class="good row"><${Icon} name="check" size="14" />Valid</span><span>${own ? own.change === 'changed' ? 'it would be a new version' : own.change : ''}</span>` : html`<span>In force as it stands here. Edit it to change it.</span>`}
-    ${problems.length > 0 && html`<ul class="problems">${problems.slice(0, 8).map(p => html`<li>${p.line > 0 && html`<b class="b nw">Ln ${p.line}, Col ${p.column}</b> `}${sentenceOf(p.message)}</li>`)}</ul>`}</footer>`
+  return html`<footer><div role="status" class="verdict">${problems.length ? html`<span class="warn row"><${Icon} name="warn" size="14" />${plural(problems.length, 'problem')}</span>` : edited ? html`<span class="good row"><${Icon} name="check" size="14" />Valid</span><span>${own ? own.change === 'changed' ? 'it would be a new version' : own.change : ''}</span>` : html`<span>In force as it stands here. Edit it to change it.</span>`}
+    ${problems.length > 0 && html`<ul class="problems">${problems.slice(0, 8).map(p => html`<li>${p.line > 0 && html`<b class="b nw">Ln ${p.line}, Col ${p.column}</b> `}${sentenceOf(p.message)}</li>`)}</ul>`}</div></footer>`
 }
 
 function Differences({ a, b }) {
