@@ -99,6 +99,10 @@ func TestBrowserRunsABacktest(t *testing.T) {
 	p.eval(strings.Replace(run, "%q", "'Stop'", 1) + `.click()`)
 	p.until("it to be stopped", `document.querySelector('[aria-labelledby=p-back] .pill')?.textContent`, "Stopped")
 	p.visit(s.url + "/rules/velocity?backtest=gone")
+	narrow := p.browser.asAna(360, 780)
+	narrow.visit(s.url + "/rules/velocity?backtest=b2")
+	narrow.until("what it found until it was stopped", `document.querySelector('[aria-labelledby=p-back] .pill')?.textContent`, "Stopped")
+	narrow.mustFit()
 	p.until("one that is gone", `document.querySelector('[aria-labelledby=p-back] .state b')?.textContent`, "This backtest is gone")
 }
 
@@ -114,7 +118,7 @@ func TestWordsOfPredicates(t *testing.T) {
 		`{"text":"total > x","feature":"percentile(total of order.created by customer, 0.95, 30d, previous)","observed":"12.00 EUR","operator":">","threshold":"6.00 EUR"}`:                  "P95 of total in 30 d, before this event: €12.00|more than €6.00|2",
 		`{"text":"customer_age < 1d","observed":"3h20m","operator":"<","threshold":"1d"}`:                                                                                                    "Account age 3 h 20 min|below 1 d|0.1388888888888889",
 		`{"text":"billing_country != shipping_country","observed":"DE","operator":"!=","threshold":"RO"}`:                                                                                    "Billing country DE|not RO|null",
-		`{"text":"known(card)","observed":"true"}`:                                                    "Known(card)||null",
+		`{"text":"known(card)","observed":"true"}`:                                                    "Card is known||null",
 		`{"text":"ip not in @office","observed":"1.2.3.4","operator":"not in","threshold":"@office"}`: "IP address 1.2.3.4|not in @office|null",
 	} {
 		got := p.eval(`import('/say.js').then(m => { const s = m.predicate(` + in + `); return [s.what, s.limit, s.ratio].map(String).join('|') })`)

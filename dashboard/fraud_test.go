@@ -301,7 +301,7 @@ func TestBrowserShowsAnOrder(t *testing.T) {
 	p.until("the customer's alerts", `document.querySelector('[aria-labelledby=p-alerts] a')?.getAttribute('href')`, "/fraud/one")
 	p.mustFit()
 	p.mustBeNamed()
-	for path, says := range map[string]string{"/orders/nothing": "No such order", "/customers/nobody": "Nothing is known of this customer", "/entities/ip/9.9.9.9": "Nothing is known of this ip address"} {
+	for path, says := range map[string]string{"/orders/nothing": "No such order", "/customers/nobody": "Nothing is known of this customer", "/entities/ip/9.9.9.9": "Nothing is known of this IP address"} {
 		p.visit(s.url + path)
 		p.until("the state of "+path, `document.querySelector('.state b')?.textContent`, says)
 	}

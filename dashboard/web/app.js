@@ -16,7 +16,9 @@ import { RANGES } from './model.js'
 import { number } from './format.js'
 import '@preact/signals'
 
-const Mark = () => html`<svg viewBox="0 0 24 24" aria-hidden="true"><rect width="24" height="24" rx="6" fill="var(--accent)" /><path d="M4 8.2h5.2c3.6 0 3 7.6 6.6 7.6H20" fill="none" stroke="var(--on-accent)" stroke-width="2.2" stroke-linecap="round" /><path d="M4 12h3.6c2.6 0 2.8 7.4 6 7.4H15M10.8 4.4H12c3.4 0 3.4 7.4 6 7.4h2" fill="none" stroke="var(--on-accent)" stroke-width="1.5" stroke-linecap="round" opacity=".55" /></svg>`
+const Mark = () => html`<svg viewBox="0 0 24 24" aria-hidden="true"><rect width="24" height="24" rx="6" fill="var(--accent)" />
+    <path d="M4 8.2h5.2c3.6 0 3 7.6 6.6 7.6H20" fill="none" stroke="var(--on-accent)" stroke-width="2.2" stroke-linecap="round" />
+    <path d="M4 12h3.6c2.6 0 2.8 7.4 6 7.4H15M10.8 4.4H12c3.4 0 3.4 7.4 6 7.4h2" fill="none" stroke="var(--on-accent)" stroke-width="1.5" stroke-linecap="round" opacity=".55" /></svg>`
 
 function switchTheme() {
   const root = document.documentElement
@@ -28,14 +30,18 @@ function switchTheme() {
 function Top({ overview }) {
   return html`<header class="top">
   <a class="brand" href="/" aria-label="weir, overview"><${Mark} /><span>weir</span></a>
-  ${overview && range.value && html`<label class="btn pick"><${Icon} name="clock" /><select value=${range.value.name} onChange=${e => choose({ range: e.target.value })} aria-label="Time range, back from the newest counted event">${RANGES.map(r => html`<option value=${r.name}>${r.label}</option>`)}</select><${Icon} name="down" size="12" /></label>`}
+  ${overview && range.value && html`<label class="btn pick"><${Icon} name="clock" />
+      <select value=${range.value.name} onChange=${e => choose({ range: e.target.value })} aria-label="Time range, back from the newest counted event">${RANGES.map(r => html`<option value=${r.name}>${r.label}</option>`)}</select>
+      <${Icon} name="down" size="12" /></label>`}
   <div class="seg hide-s" role="group" aria-label="Updates">
     <button aria-pressed=${!paused.value} onClick=${() => setPaused(false)}><${Icon} name="play" size="12" fill />Live</button>
-    <button aria-pressed=${paused.value} onClick=${() => setPaused(true)}><${Icon} name="pause" size="12" />${paused.value ? 'Paused' : 'Pause'}${paused.value && html`<span class="held">· ${held.value} updates held</span>`}</button>
+    <button aria-pressed=${paused.value} onClick=${() => setPaused(true)}>
+        <${Icon} name="pause" size="12" />${paused.value ? 'Paused' : 'Pause'}${paused.value && html`<span class="held">· ${held.value} updates held</span>`}</button>
   </div>
   <span class="sp"></span>
   <${Fresh} f=${fresh.value} onRetry=${retry} />
-  ${me.value && html`<button class="btn ghost sq hide-s" onClick=${askWho} aria-label=${'You are ' + me.value + '; change'} title=${me.value}><span class="who">${[...me.value][0].toUpperCase()}</span></button>`}
+  ${me.value && html`<button class="btn ghost sq hide-s" onClick=${askWho} aria-label=${'You are ' + me.value + '; change'} title=${me.value}>
+      <span class="who">${[...me.value][0].toUpperCase()}</span></button>`}
   <button class="btn ghost sq" onClick=${switchTheme} aria-label="Switch light or dark"><${Icon} name="theme" /></button>
 </header>`
 }
@@ -45,9 +51,13 @@ const PAGES = [['', 'Overview', 'home', 'Overview'], ['fraud', 'Fraud', 'shield'
 function Rail({ page }) {
   const meta = fresh.value.meta, n = open.value?.total
   return html`<nav class="rail" aria-label="Main">
-  ${PAGES.map(([name, word, icon, brief]) => html`<a href=${'/' + name} aria-current=${page === name ? 'page' : null} title=${word}><${Icon} name=${icon} /><span>${word}</span><span class="sh" aria-hidden="true">${brief}</span>${name === 'fraud' && n > 0 && html`<span class="n">${n > 999 ? '999+' : number(n)}<span class="sr"> open alerts</span></span>`}</a>`)}
+  ${PAGES.map(([name, word, icon, brief]) => html`<a href=${'/' + name} aria-current=${page === name ? 'page' : null} title=${word}>
+      <${Icon} name=${icon} /><span>${word}</span>
+      <span class="sh" aria-hidden="true">${brief}</span>${name === 'fraud' && n > 0 && html`<span class="n">${n > 999 ? '999+' : number(n)}
+      <span class="sr"> open alerts</span></span>`}</a>`)}
   <a href="/openapi.json" title="Query API"><${Icon} name="code" /><span>Query API</span><span class="sh" aria-hidden="true">API</span></a>
-  ${meta && html`<div class="foot"><b>${meta.partitions.present}</b> of ${meta.partitions.expected} partitions<br /><b>${number(meta.lag_records)}</b> records behind</div>`}
+  ${meta && html`<div class="foot"><b>${meta.partitions.present}</b> of ${meta.partitions.expected} partitions<br />
+      <b>${number(meta.lag_records)}</b> records behind</div>`}
 </nav>`
 }
 
@@ -58,9 +68,13 @@ function Page() {
   const { path } = route.value, [page, id] = path
   useEffect(() => { document.title = [id, NAMES[page], 'weir'].filter(Boolean).join(' · ') }, [page, id])
   const View = page === 'orders' ? id ? Order : Orders : VIEWS[page]
-  if (!View) return html`<main class="main" id="main" tabindex="-1"><section class="panel alone"><div class="body"><${State} icon="inbox" title="There is no such page"><a class="link" href="/">Overview</a><//></div></section></main>`
-  if (!catalogue.value) return html`<main class="main" id="main" tabindex="-1">${failure.value ? html`<section class="panel alone"><div class="body"><${State} icon="warn" title="The server could not be read">${failure.value} It is asked again by itself.<//></div></section>`
-    : html`<div class="head"><h1>${NAMES[page]}</h1></div><div class="grid">${[1, 2, 3, 4, 5, 6].map(() => html`<section class="panel tile" aria-busy="true"><div class="k"> </div><div class="v"><div class="sk w"></div></div></section>`)}</div>`}</main>`
+  if (!View) return html`<main class="main" id="main" tabindex="-1"><section class="panel alone"><div class="body">
+      <${State} icon="inbox" title="There is no such page"><a class="link" href="/">Overview</a><//></div></section></main>`
+  if (!catalogue.value) return html`<main class="main" id="main" tabindex="-1">${failure.value ? html`<section class="panel alone"><div class="body">
+      <${State} icon="warn" title="The server could not be read">${failure.value} It is asked again by itself.<//></div></section>`
+    : html`<div class="head"><h1>${NAMES[page]}</h1></div>
+        <div class="grid">${[1, 2, 3, 4, 5, 6].map(() => html`<section class="panel tile" aria-busy="true"><div class="k"> </div><div class="v">
+        <div class="sk w"></div></div></section>`)}</div>`}</main>`
   return html`<${View} key=${page} />`
 }
 
@@ -70,8 +84,10 @@ const KEYS = [[['j', 'k'], 'next, previous alert'], [['Enter'], 'open the alert'
 function App() {
   const [keys, showKeys] = useState(false), [page] = route.value.path
   useKeys({ '?': () => showKeys(true), p: () => setPaused(!paused.value), 'g o': () => go('/'), 'g f': () => go('/fraud'), 'g r': () => go('/rules'), 'g d': () => go('/orders') })
-  return html`<a class="skip" href="#main">Skip to content</a><${Top} overview=${page === ''} /><${Rail} page=${page === 'customers' || page === 'entities' ? 'orders' : page} /><${Page} /><${Notice} /><${Who} />
-  ${keys && html`<${Dialog} title="Keyboard" onClose=${() => showKeys(false)} wide><dl class="keysheet-l">${KEYS.map(([k, what]) => html`<div><dt>${k.map(x => html`<span class="kbd">${x}</span>`)}</dt><dd>${what}</dd></div>`)}</dl><//>`}`
+  return html`<a class="skip" href="#main">Skip to content</a><${Top} overview=${page === ''} />
+      <${Rail} page=${page === 'customers' || page === 'entities' ? 'orders' : page} /><${Page} /><${Notice} /><${Who} />
+  ${keys && html`<${Dialog} title="Keyboard" onClose=${() => showKeys(false)} wide><dl class="keysheet-l">${KEYS.map(([k, what]) => html`<div>
+      <dt>${k.map(x => html`<span class="kbd">${x}</span>`)}</dt><dd>${what}</dd></div>`)}</dl><//>`}`
 }
 
 render(html`<${App} />`, document.getElementById('app'))

@@ -53,8 +53,11 @@ export function TimeBars({ line, values, before, write, axis, height = 212, labe
   }
   const over = e => { const i = Math.floor((e.clientX - root.current.getBoundingClientRect().left - left) / wide); point(i >= 0 && i < line.count ? i : null) }
   return html`<div class="ch bars-t" ref=${root} tabindex="0" role="img" aria-label=${label} onKeyDown=${key} onBlur=${() => point(null)} onPointerMove=${over} onPointerLeave=${() => point(null)} style=${{ height: height + 'px' }}>
-    ${width > 0 && html`<svg viewBox=${`0 0 ${width} ${height}`} aria-hidden="true"><defs><pattern id=${hatch} width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path class="lg-hatch" d="M1 0v6" /></pattern></defs>
-      ${marks.map(([v, text]) => html`<path class="grid-l" d=${`M${left} ${y(v)}H${width - RIGHT}`} /><text x=${left - 6} y=${y(v) + 4} text-anchor="end">${text}</text>`)}
+    ${width > 0 && html`<svg viewBox=${`0 0 ${width} ${height}`} aria-hidden="true"><defs>
+        <pattern id=${hatch} width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+        <path class="lg-hatch" d="M1 0v6" /></pattern></defs>
+      ${marks.map(([v, text]) => html`<path class="grid-l" d=${`M${left} ${y(v)}H${width - RIGHT}`} />
+          <text x=${left - 6} y=${y(v) + 4} text-anchor="end">${text}</text>`)}
       ${times(line.first, end, across).map(t => html`<text x=${xOf(t)} y=${height - 8} text-anchor=${xOf(t) < left + 20 ? 'start' : xOf(t) > width - 24 ? 'end' : 'middle'}>${line.step >= 6 * HOUR || t % DAY === 0 ? day(t) : clock(t)}</text>`)}
       <path class="lg-bar" d=${bars(values.map((v, i) => i < line.closed ? v : null), x, y, wide, base)} />
       <path class="open-b" fill=${`url(#${hatch})`} d=${bars(values.map((v, i) => i < line.closed ? null : v), x, y, wide, base)} />
@@ -66,6 +69,8 @@ export function TimeBars({ line, values, before, write, axis, height = 212, labe
 /** What one window holds. */
 function Tip({ line, at, values, before, write, x, width }) {
   const t = line.first + at * line.step, right = x > width / 2
-  return html`<div class="tip" style=${{ top: '8px', [right ? 'right' : 'left']: (right ? width - x : x) + 12 + 'px' }}><div class="muted">${stamp(t, line.step) + (line.step < DAY ? ' UTC' : '')}</div>
-    <table><tbody><tr><td>${at < line.closed ? 'This window' : 'Open window'}</td><td>${write(values[at])}</td></tr>${before && html`<tr><td>Period before</td><td>${write(before[at])}</td></tr>`}</tbody></table></div>`
+  return html`<div class="tip" style=${{ top: '8px', [right ? 'right' : 'left']: (right ? width - x : x) + 12 + 'px' }}>
+      <div class="muted">${stamp(t, line.step) + (line.step < DAY ? ' UTC' : '')}</div>
+    <table><tbody><tr><td>${at < line.closed ? 'This window' : 'Open window'}</td><td>${write(values[at])}</td></tr>${before && html`<tr>
+        <td>Period before</td><td>${write(before[at])}</td></tr>`}</tbody></table></div>`
 }

@@ -47,6 +47,7 @@ export function Graph({ centre, entities, alerts }) {
         ${right ? html`<text aria-hidden="true" x=${n.x + 17} y=${n.y + 4} class=${n.alerts ? 'b' : 't'}>${label(kind, id, 7)}</text>` : html`<text aria-hidden="true" text-anchor="middle" x=${n.x} y=${n.y + 26} class=${n.alerts ? 'b' : 't'}>${label(kind, id, n.side === 'below' ? 9 : 13)}</text>`}
       </a>` })}
     ${more.below > 0 && html`<text text-anchor="end" x=${W} y=${H - 26}>+${more.below}</text>`}${more.right > 0 && html`<text x="219" y=${Y + 31 * 2.5 + 10}>+${more.right}</text>`}${more.left > 0 && html`<text x="40" y=${H - 2}>+${more.left}</text>`}
-    <g class="gm"><circle cx=${X} cy=${Y} r="17" /><${Glyph} name=${kindIcon(me.kind)} x=${X} y=${Y} size=${16} /><text text-anchor="middle" x=${X} y=${Y + 33} class="b">${label(me.kind, me.id, 15)}</text></g>
+    <g class="gm"><circle cx=${X} cy=${Y} r="17" /><${Glyph} name=${kindIcon(me.kind)} x=${X} y=${Y} size=${16} />
+        <text text-anchor="middle" x=${X} y=${Y + 33} class="b">${label(me.kind, me.id, 15)}</text></g>
   </svg></div>`
 }

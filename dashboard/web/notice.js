@@ -21,7 +21,8 @@ export const undoLast = () => { const n = notice.value; if (n?.undo) { quiet(); 
 
 export function Notice() {
   const n = notice.value
-  return html`<div role="status" aria-live="polite">${n && html`<div class="toast"><${Icon} name=${n.bad ? 'warn' : 'check'} size="14" /><span>${n.text}</span><span class="sp"></span>
+  return html`<div role="status" aria-live="polite">${n && html`<div class="toast"><${Icon} name=${n.bad ? 'warn' : 'check'} size="14" />
+      <span>${n.text}</span><span class="sp"></span>
     ${n.undo ? html`<button class="btn s" onClick=${undoLast}>Undo <span class="kbd">u</span></button>` : html`<button class="btn s" onClick=${quiet}>Dismiss</button>`}</div>`}</div>`
 }
 
@@ -37,7 +38,8 @@ export function Who() {
   const done = name => { const resolve = asking.value; asking.value = null; resolve?.(name) }
   return html`<${Dialog} title="Who decides?" onClose=${() => done('')}>
     <form class="col form" onSubmit=${e => { e.preventDefault(); const name = field.current.value.trim(); if (name) { callMe(name); done(name) } }}>
-      <label>Your name, as colleagues know you<span class="field"><input ref=${field} autofocus required maxlength="200" autocomplete="username" value=${me.value} /></span></label>
+      <label>Your name, as colleagues know you<span class="field">
+          <input ref=${field} autofocus required maxlength="200" autocomplete="username" value=${me.value} /></span></label>
       <p class="muted sm">It stands beside each decision and each change of a rule. This browser keeps it; there is no password.</p>
       <div class="row"><span class="sp"></span><button class="btn pri">Continue</button></div>
     </form>

@@ -48,12 +48,16 @@ export const Spark = ({ list, quiet }) => {
     path += (pen ? 'L' : 'M') + lastX.toFixed(1) + ' ' + lastY.toFixed(1)
     pen = true
   })
-  return html`<div class="ch spark" aria-hidden="true"><svg viewBox=${`0 0 ${w} ${h}`} preserveAspectRatio="none"><path class=${quiet ? 'sp quiet' : 'sp'} d=${path} /></svg><i class="dot" style=${{ left: lastX / w * 100 + '%', top: lastY / h * 100 + '%' }}></i></div>`
+  return html`<div class="ch spark" aria-hidden="true"><svg viewBox=${`0 0 ${w} ${h}`} preserveAspectRatio="none">
+      <path class=${quiet ? 'sp quiet' : 'sp'} d=${path} /></svg>
+      <i class="dot" style=${{ left: lastX / w * 100 + '%', top: lastY / h * 100 + '%' }}></i></div>`
 }
 
-export const Skeleton = ({ height }) => html`<div class="col skeleton" aria-busy="true" style=${{ height: height + 'px' }}><div class="sk a"></div><div class="sk b"></div><div class="sk c"></div></div>`
+export const Skeleton = ({ height }) => html`<div class="col skeleton" aria-busy="true" style=${{ height: height + 'px' }}><div class="sk a"></div>
+    <div class="sk b"></div><div class="sk c"></div></div>`
 
-export const State = ({ icon, title, children, height }) => html`<div class="state" style=${height ? { minHeight: height + 'px' } : {}}><${Icon} name=${icon} size="20" /><b class="b">${title}</b><p class="muted">${children}</p></div>`
+export const State = ({ icon, title, children, height }) => html`<div class="state" style=${height ? { minHeight: height + 'px' } : {}}>
+    <${Icon} name=${icon} size="20" /><b class="b">${title}</b><p class="muted">${children}</p></div>`
 
 /** The body of a panel in each of its states: error, not counted, loading, empty, or what it shows. */
 export const Stateful = ({ feeds, height, empty, children }) => {
@@ -69,7 +73,8 @@ export const Fresh = ({ f, onRetry }) => {
   const [kind, icon, word, more] = words(f)
   const title = f.meta?.watermark ? `Counted up to ${stamp(Date.parse(f.meta.watermark), 0)} UTC. ${f.meta.lag_records} records behind.` : ''
   const chip = html`<${Icon} name=${icon} size="14" fill=${kind === 'live'} />${word}${more && html`<span>${more}</span>`}`
-  if (f.state === 'reconnecting' || f.state === 'offline') return html`<button class=${'fresh ' + kind} title="Try now" onClick=${onRetry}><span role="status" class="row">${chip}</span></button>`
+  if (f.state === 'reconnecting' || f.state === 'offline') return html`<button class=${'fresh ' + kind} title="Try now" onClick=${onRetry}>
+      <span role="status" class="row">${chip}</span></button>`
   return html`<span class=${'fresh ' + kind} role="status" title=${title}>${chip}</span>`
 }
 
@@ -88,15 +93,18 @@ export function words(f) {
 /** The strip under a panel's title when its data is not what it seems. */
 export const Strip = ({ f }) => {
   const p = f.meta?.partitions
-  if (f.state === 'recovering') return html`<div class="strip info"><${Icon} name="refresh" size="14" />${p.present} of ${p.expected} partitions: these are at least numbers.</div>`
-  if (f.state === 'reconnecting' || f.state === 'offline') return html`<div class="strip warn"><${Icon} name="clock" size="14" />Not connected: the last values stay.</div>`
+  if (f.state === 'recovering') return html`<div class="strip info">
+      <${Icon} name="refresh" size="14" />${p.present} of ${p.expected} partitions: these are at least numbers.</div>`
+  if (f.state === 'reconnecting' || f.state === 'offline') return html`<div class="strip warn">
+      <${Icon} name="clock" size="14" />Not connected: the last values stay.</div>`
   return null
 }
 
 export const Pill = ({ of, children }) => { const [kind, word, icon] = of ?? ['', '']; return html`<span class=${'pill ' + kind}>${icon && html`<${Icon} name=${icon} />`}${word}${children}</span>` }
 
 /** A person by the first letter, as a round mark. */
-export const Person = ({ name, mine }) => name ? html`<span class="who" title=${mine ? 'You' : name}>${[...name][0].toUpperCase()}<span class="sr"> ${name}</span></span>` : html`<span class="who none" title="Unassigned"><span class="sr">Unassigned</span></span>`
+export const Person = ({ name, mine }) => name ? html`<span class="who" title=${mine ? 'You' : name}>${[...name][0].toUpperCase()}
+    <span class="sr"> ${name}</span></span>` : html`<span class="who none" title="Unassigned"><span class="sr">Unassigned</span></span>`
 
 export const EntityLink = ({ of, full }) => { const { kind, id } = entityOf(of); return html`<a class="link" href=${to(...entityPath(of))} title=${kindWord(kind) + ' ' + id}>${full ? id : short(id)}</a>` }
 
@@ -108,13 +116,16 @@ export function Dialog({ title, onClose, children, wide }) {
   const ref = useRef(null)
   useLayoutEffect(() => { ref.current.showModal() }, [])
   return html`<dialog class=${'panel dialog' + (wide ? ' wide' : '')} ref=${ref} aria-label=${title} onClose=${onClose} onMouseDown=${e => e.target === ref.current && ref.current.close()}>
-    <header class="ln"><h2>${title}</h2><span class="sp"></span><button type="button" class="btn ghost s sq" onClick=${() => ref.current.close()} aria-label="Close"><${Icon} name="x" size="14" /></button></header>
+    <header class="ln"><h2>${title}</h2><span class="sp"></span>
+        <button type="button" class="btn ghost s sq" onClick=${() => ref.current.close()} aria-label="Close">
+        <${Icon} name="x" size="14" /></button></header>
     <div class="body">${children}</div></dialog>`
 }
 
 /** What stands in the place of an answer that is not there: loading, not found, not readable. missing: what a 404 means here. */
 export function Asked({ of, missing, height = 160, children }) {
-  if (of.data) return html`${of.stale && html`<div class="strip warn" role="status"><${Icon} name="clock" size="14" />Could not be refreshed: ${of.error.message} The last answer stays.</div>`}${children}`
+  if (of.data) return html`${of.stale && html`<div class="strip warn" role="status">
+      <${Icon} name="clock" size="14" />Could not be refreshed: ${of.error.message} The last answer stays.</div>`}${children}`
   if (!of.error) return html`<${Skeleton} height=${height} />`
   if (of.error.status === 404 && missing) return html`<${State} icon="inbox" title=${missing} height=${height}>${sentenceOf(of.error.message)}<//>`
   return html`<${State} icon="warn" title="This could not be read" height=${height}>${sentenceOf(of.error.message)} It is asked again by itself.<//>`
@@ -124,7 +135,8 @@ export const sentenceOf = text => { const t = (text ?? '').trim(); return t && t
 /** A value against its limit. The limit's tick stands at the same place in every meter, so that the eye compares. */
 export const Meter = ({ ratio, over, label }) => {
   const at = 40, end = Math.min(100, ratio * at)
-  return html`<div class="m" role="img" aria-label=${label}><i style=${{ width: Math.min(end, over ? at : 100) + '%' }}></i>${over && end > at && html`<i class="ov" style=${{ left: at + '%', width: end - at + '%' }}></i>`}<u style=${{ left: at + '%' }}></u></div>`
+  return html`<div class="m" role="img" aria-label=${label}>
+      <i style=${{ width: Math.min(end, over ? at : 100) + '%' }}></i>${over && end > at && html`<i class="ov" style=${{ left: at + '%', width: end - at + '%' }}></i>`}<u style=${{ left: at + '%' }}></u></div>`
 }
 
 export async function copy(text) { try { await navigator.clipboard.writeText(text); return true } catch { return false } }

@@ -9,6 +9,7 @@ export const STATUS = {
 export const RULE_STATE = { draft: ['', 'Draft', 'draft'], shadow: ['info', 'Shadow', 'eye'], live: ['good', 'Live', 'bolt'], paused: ['warn', 'Paused', 'pause'], retired: ['', 'Retired', 'x'] }
 const KINDS = { ip: 'IP address', email: 'E-mail', order: 'Order' }
 export const kindWord = kind => KINDS[kind] ?? sentence(kind)
+export const kindNoun = kind => kind === 'ip' ? KINDS.ip : kindWord(kind).toLowerCase()
 const KIND_ICONS = { customer: 'user', card: 'card', ip: 'globe', device: 'phone', email: 'at', address: 'pin', order: 'box', product: 'box', seller: 'user' }
 export const kindIcon = kind => KIND_ICONS[kind] ?? 'dot'
 
@@ -90,7 +91,9 @@ export function predicate(p) {
   const r = reading(p.feature), seen = value(p.observed), a = amountOf(p.observed), b = amountOf(p.threshold)
   const [left, right] = p.operator ? p.text.split(` ${p.operator} `) : [p.text]
   let what
-  if (!r) what = p.operator ? `${sentence(FIELDS[left] ?? left)} ${seen}` : sentence(p.text) + (p.observed && p.observed !== 'true' ? ': ' + seen : '')
+  const known = /^known\((.+)\)$/.exec(p.text)
+  if (!r && known) what = `${sentence(FIELDS[known[1]] ?? known[1])} is known`
+  else if (!r) what = p.operator ? `${sentence(FIELDS[left] ?? left)} ${seen}` : sentence(p.text) + (p.observed && p.observed !== 'true' ? ': ' + seen : '')
   else if (r.agg === 'count' || r.agg === 'distinct') { const words = readingWords(r); what = `${seen} ${p.observed === '1' ? one(words) : words}` }
   else if (r.agg === 'sum' || r.agg.startsWith('since')) what = `${seen} ${readingWords(r)}`
   else what = `${sentence(readingWords(r))}: ${seen}`
