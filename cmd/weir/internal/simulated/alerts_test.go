@@ -168,7 +168,8 @@ func crowdAlerts(h *history) (lines []string) {
 }
 
 func alertLine(name, entity string, started, last, hits, score int64) string {
-	return fmt.Sprint(name, " ", entity, " ", alert.ID(name, 1, entity, event.UnixMilli(started)), " ", started, " to ", last, ", hits ", hits, ", score ", score)
+	id := alert.ID(name, 1, entity, event.UnixMilli(started))
+	return fmt.Sprintf("%s %s %s %d to %d, hits %d, score %d", name, entity, id, started, last, hits, score)
 }
 
 // TestAlertsAreExact plays a crowd on 1, 4 and 8 partitions, and holds the alerts to what follows from all events at once. Then it takes

@@ -78,7 +78,8 @@ func crowdOrder(rng *rand.Rand, id string, at int64) (facts []*fact) {
 		facts = append(facts, &f)
 	}
 	currency := pick("EUR", "EUR", "EUR", "EUR", "USD", "JPY")
-	c := fact{kind: "order.created", at: at, customer: customer, currency: currency, amount: 500 + rng.Int64N(8000), channel: pick("", "web", "web", "app"), ip: ip()}
+	c := fact{kind: "order.created", at: at, customer: customer, currency: currency, amount: 500 + rng.Int64N(8000),
+		channel: pick("", "web", "web", "app"), ip: ip()}
 	switch rng.IntN(40) {
 	case 0:
 		c.customer = ""

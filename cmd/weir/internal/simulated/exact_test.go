@@ -256,7 +256,8 @@ func TestEveryFeatureIsExact(t *testing.T) {
 func nothingWasLost(t *testing.T, c *sim.Cluster) {
 	t.Helper()
 	counters := c.Counters(topology.GroupEntities)
-	for _, name := range []string{"late_observations", "unjudged_observations", "folded_values", "dropped_observations", "damaged_rows", "dead_letters"} {
+	for _, name := range []string{"late_observations", "unjudged_observations", "folded_values", "dropped_observations",
+		"damaged_rows", "dead_letters"} {
 		if n := counters[name]; n != 0 {
 			t.Errorf("%s is %d: the comparison is not fair", name, n)
 		}

@@ -37,7 +37,8 @@ func probings() (all []probing) {
 		return []probe{
 			{agg: "count", window: 10 * time.Minute}, {agg: "count", window: time.Hour, previous: true}, {agg: "rate", window: time.Hour},
 			{agg: "sum", value: value, window: 3 * time.Hour}, {agg: "mean", value: value, window: time.Hour, previous: true},
-			{agg: "stddev", value: value, window: 3 * time.Hour}, {agg: "min", value: value, window: time.Hour}, {agg: "max", value: value, window: 3 * time.Hour, previous: true},
+			{agg: "stddev", value: value, window: 3 * time.Hour}, {agg: "min", value: value, window: time.Hour},
+			{agg: "max", value: value, window: 3 * time.Hour, previous: true},
 			{agg: "last", value: value, window: time.Hour, previous: true}, {agg: "percentile", value: value, quantile: 0.5, window: 3 * time.Hour},
 			{agg: "distinct", value: value, window: 10 * time.Minute},
 			{agg: "since_first", window: time.Hour}, {agg: "since_last", window: 3 * time.Hour, previous: true},
@@ -56,7 +57,8 @@ func probings() (all []probing) {
 			probe{agg: "count", window: 3 * time.Hour, declined: true}))
 	}
 	add("payments_by_order", "order", paymentEvents, []probe{
-		{agg: "count", window: 24 * time.Hour}, {agg: "sum", value: "amount", window: 24 * time.Hour}, {agg: "distinct", value: "card", window: 24 * time.Hour},
+		{agg: "count", window: 24 * time.Hour}, {agg: "sum", value: "amount", window: 24 * time.Hour},
+		{agg: "distinct", value: "card", window: 24 * time.Hour},
 		{agg: "stddev", value: "amount", window: 24 * time.Hour, previous: true}, {agg: "mean", value: "total", window: 24 * time.Hour}})
 	return all
 }
@@ -65,7 +67,7 @@ func probings() (all []probing) {
 func (p *probe) text(kind string, on []string) string {
 	series := strings.Join(on, ", ") + " by " + kind
 	if p.declined {
-		series = "payment.failed by " + kind + ` where decline_code in ["no_funds", "stolen"]`
+		series = "payment.failed by " + kind + ` where ` + declined
 	}
 	if p.value != "" {
 		series = p.value + " of " + series
@@ -106,6 +108,8 @@ func (p *probe) last() string {
 	return ""
 }
 
+const declined = `decline_code in ["no_funds", "stolen"]`
+
 // alwaysKnown are aggregates that have a value where nothing was seen.
 var alwaysKnown = []string{"count", "distinct", "rate"}
 
@@ -114,7 +118,7 @@ func probeRules(all []probing) string {
 	var b strings.Builder
 	b.WriteString("defaults: {grace: 1h, cap: 2000, limit: none}\nfeatures:\n")
 	for _, kind := range []string{"customer", "ip", "card"} {
-		fmt.Fprintf(&b, "  - {name: declined_by_%s, on: payment.failed, where: 'decline_code in [\"no_funds\", \"stolen\"]', key: %s, agg: count, windows: [3h]}\n", kind, kind)
+		fmt.Fprintf(&b, "  - {name: declined_by_%s, on: payment.failed, where: '%s', key: %s, agg: count, windows: [3h]}\n", kind, declined, kind)
 	}
 	b.WriteString("rules:\n")
 	for _, g := range all {
@@ -128,7 +132,8 @@ func probeRules(all []probing) string {
 				conditions = append(conditions, "known("+x+") == known("+x+")")
 			}
 		}
-		fmt.Fprintf(&b, "  - {id: %s, reason: none, entity: %s, on: [%s], when: '%s'}\n", g.id, g.kind, strings.Join(g.on, ", "), strings.Join(conditions, " and "))
+		fmt.Fprintf(&b, "  - {id: %s, reason: none, entity: %s, on: [%s], when: '%s'}\n",
+			g.id, g.kind, strings.Join(g.on, ", "), strings.Join(conditions, " and "))
 	}
 	return b.String()
 }
@@ -188,7 +193,9 @@ func (p *probe) read(on []string, s *sighting, events []*sighting) (v rule.Value
 			break
 		}
 		_, ok := p.of(e)
-		if !ok || !p.counts(on, e) || p.window > 0 && e.at <= s.at-p.window.Milliseconds() || p.previous && e == s || v.Type == rule.Money && e.currency != s.currency {
+		switch {
+		case !ok, !p.counts(on, e), p.window > 0 && e.at <= s.at-p.window.Milliseconds(), p.previous && e == s,
+			v.Type == rule.Money && e.currency != s.currency:
 			continue
 		}
 		behind = append(behind, e)
