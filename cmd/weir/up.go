@@ -11,6 +11,7 @@ import (
 
 	"weir/cmd/weir/internal/shop"
 	"weir/configs"
+	"weir/topology"
 	"weir/topology/broker"
 	"weir/topology/client"
 )
@@ -105,14 +106,23 @@ func describeRate(rate float64) string {
 	return fmt.Sprintf("%g orders/s", rate)
 }
 
+// passingBytes bounds a partition of the streams between groups, of which nobody needs what the next group has read: the embedded broker
+// holds an entry in memory for each batch, and these topics get one of each transaction.
+const passingBytes = 1 << 20
+
 // ensureUp makes the topics of the embedded broker. Their retention is the broker's, so that it follows the configuration.
 func (a *app) ensureUp(ctx context.Context) error {
 	specs, err := a.TopicSpecs()
 	if err != nil {
 		return err
 	}
+	names := a.Names()
+	passing := []string{names.In(topology.Deltas), names.In(topology.Observations), names.In(topology.Findings), names.In(topology.Commands)}
 	for i := range specs {
 		specs[i].Retention, specs[i].Replication = 0, 1
+		if slices.Contains(passing, specs[i].Name) {
+			specs[i].RetentionBytes = passingBytes
+		}
 	}
 	return a.ensure(ctx, specs)
 }
