@@ -98,6 +98,8 @@ func TestBrowserRunsABacktest(t *testing.T) {
 	}
 	p.eval(strings.Replace(run, "%q", "'Stop'", 1) + `.click()`)
 	p.until("it to be stopped", `document.querySelector('[aria-labelledby=p-back] .pill')?.textContent`, "Stopped")
+	p.eval(`[...document.querySelectorAll('.head .btn')].find(e => e.textContent === 'Discard').click()`) // else the browser asks before it leaves
+	p.until("the edit to be gone", `document.querySelector('textarea')?.value.includes('>= 4')`, "false")
 	p.visit(s.url + "/rules/velocity?backtest=gone")
 	narrow := p.browser.asAna(360, 780)
 	narrow.visit(s.url + "/rules/velocity?backtest=b2")

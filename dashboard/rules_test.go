@@ -163,9 +163,11 @@ func TestBrowserEditsARule(t *testing.T) {
 	p.eval(`document.querySelector('dialog .btn.pri').click()`)
 	p.until("it to be live", `document.querySelector('.head .pill')?.textContent`, "Live")
 
-	p.eval(`[...document.querySelectorAll('.vers .btn')].at(-1).click()`)
+	p.eval(`window.confirm = says => { window.asked = says; return false }; [...document.querySelectorAll('.vers .btn')].at(-1).click()`)
 	p.until("the differences to the first version", `[...document.querySelectorAll('.diff .ins, .diff .del')].map(e => e.textContent).join('; ')`, "taken away: when: count(1h) >= 4; added: when: count(1h) >= 3")
 	p.mustFit()
+	p.eval(`document.querySelector('.rail a[href="/fraud"]').click()`)
+	p.until("the unsaved edit to be asked about", `location.pathname + ': ' + window.asked`, "/rules/velocity: The edit of this rule is not applied. Leave it?")
 }
 
 func TestBrowserWritesANewRule(t *testing.T) {

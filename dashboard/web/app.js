@@ -39,6 +39,7 @@ function Top({ overview }) {
         <${Icon} name="pause" size="12" />${paused.value ? 'Paused' : 'Pause'}${paused.value && html`<span class="held">· ${held.value} updates held</span>`}</button>
   </div>
   <span class="sp"></span>
+  ${!overview && html`<button class="btn ghost sq only-s" aria-pressed=${paused.value} onClick=${() => setPaused(!paused.value)} aria-label=${paused.value ? `Paused, ${held.value} updates held; resume` : 'Pause updates'}><${Icon} name=${paused.value ? 'play' : 'pause'} /></button>`}
   <${Fresh} f=${fresh.value} onRetry=${retry} />
   ${me.value && html`<button class="btn ghost sq hide-s" onClick=${askWho} aria-label=${'You are ' + me.value + '; change'} title=${me.value}>
       <span class="who">${[...me.value][0].toUpperCase()}</span></button>`}

@@ -33,8 +33,8 @@ export function Queue({ view, feed, tab, full, base, counts, mine, chosen, check
     ${partial && html`<div class="strip info"><${Icon} name="refresh" size="14" />${p.present} of ${p.expected} partitions: some alerts are still missing.</div>`}
     ${['reconnecting', 'offline'].includes(fresh.value.state) && html`<div class="strip warn">
         <${Icon} name="clock" size="14" />Not connected: the list is as it last was.</div>`}
-    ${view.waiting > 0 && !paused.value && html`<button class="strip info wait" onClick=${release}><${Icon} name="up" size="14" /><span>
-        <b class="b">${plural(view.waiting, 'new alert')}</b> held while you read</span><span class="sp"></span>Show</button>`}
+    <div role="status">${view.waiting > 0 && !paused.value && html`<button class="strip info wait" onClick=${release}><${Icon} name="up" size="14" />
+      <span><b class="b">${plural(view.waiting, 'new alert')}</b> held while you read</span><span class="sp"></span>Show</button>`}</div>
     <div class="list" ref=${list} onPointerLeave=${redraw} onFocusOut=${redraw} onScroll=${e => e.target.scrollTop < 9 && redraw()}>
       ${rows.length > 0 && html`<div id="q-list" role="listbox" aria-label=${TABS[tab][0] + ' alerts'} onClick=${e => { const q = e.target.closest('.q'); if (!q) return; if (e.target.closest('.ck') || e.shiftKey) toggle(q.dataset.id); else select(q.dataset.id) }}>
         ${rows.map((a, i) => html`<${Row} key=${a.id} a=${a} now=${now} on=${a.id === chosen} tab=${a.id === chosen || (!view.ids.includes(chosen) && i === 0)} checked=${checked.has(a.id)} />`)}</div>`}

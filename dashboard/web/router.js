@@ -13,8 +13,13 @@ export const route = signal(read())
 /** The address of a page: to('orders', 'o-1') → /orders/o-1 */
 export const to = (...path) => '/' + path.map(encodeURIComponent).join('/')
 
+let guard = null
+/** Sets what is asked before another page is gone to: false stays here. null asks nothing. */
+export function askBeforeLeaving(ask) { guard = ask }
+
 export function go(url, replace) {
   if (replace && url === location.pathname + location.search) return
+  if (guard && new URL(url, location.href).pathname !== location.pathname && !guard()) return
   history[replace ? 'replaceState' : 'pushState'](null, '', url)
   route.value = read()
 }

@@ -2,12 +2,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { html } from './html.js'
 import { Icon, Severity } from './icons.js'
-import { Asked, Dialog, EntityLink, Panel, Pill, State, sentenceOf } from './parts.js'
+import { Asked, Dialog, Panel, Pill, State, sentenceOf } from './parts.js'
 import { Editor, asDocument, differences } from './editor.js'
 import { Backtest } from './backtest.js'
 import { ask, query, useAsk } from './api.js'
 import { tell, useKeys, who } from './notice.js'
-import { go, route, set, to } from './router.js'
+import { askBeforeLeaving, go, route, set, to } from './router.js'
 import { present } from './store.js'
 import * as f from './format.js'
 import { RULE_STATE, STATUS, plural, sentence } from './say.js'
@@ -78,9 +78,11 @@ function Rule({ id }) {
     return () => { clearTimeout(timer); stop.abort() }
   }, [text, edited])
   useEffect(() => {
-    const warn = e => { if (edited) e.preventDefault() }
+    if (!edited) return
+    const warn = e => e.preventDefault()
     addEventListener('beforeunload', warn)
-    return () => removeEventListener('beforeunload', warn)
+    askBeforeLeaving(() => confirm('The edit of this rule is not applied. Leave it?'))
+    return () => { removeEventListener('beforeunload', warn); askBeforeLeaving(null) }
   }, [edited])
 
   /** Writes a change on the revision that was seen. Where only other rules changed meanwhile it is written on the newest. */
@@ -95,6 +97,7 @@ function Rule({ id }) {
       tell(`${now.title || target}: ${RULE_STATE[now.state][1].toLowerCase()}, version ${now.version}, in force within 2 s`)
       setBase(null)
       setText(now.text)
+      askBeforeLeaving(null)
       if (fresh) go(to('rules', target), true)
       else answer.reload()
     } catch (e) {
@@ -182,7 +185,7 @@ function Figures({ id, r }) {
 
 const CHANGES = { added: 'Added', changed: 'Changed', state: 'State', removed: 'Removed' }
 const History = ({ list, now, onRestore }) => html`<${Panel} id="p-vers" title="Versions" what="newest first">${list.length === 0 ? html`<${State} icon="inbox" title="As it came">Nobody has changed this rule yet.<//>`
-  : html`<ul class="vers">${list.map((h, i) => html`<li key=${h.revision}><b class="b">v${h.version}</b><span class="col">
+  : html`<ul class="vers">${list.map(h => html`<li key=${h.revision}><b class="b">v${h.version}</b><span class="col">
       <span class="ell" title=${h.comment}>${h.comment || CHANGES[h.change]}</span>
       <span class="sm muted ell">${[h.author, h.at ? f.moment(Date.parse(h.at)) : 'came with weir'].filter(Boolean).join(', ')}</span></span>${now && h.text === now.text ? html`<${Pill} of=${RULE_STATE[h.state]} />` : h.text && html`<button class="btn s" onClick=${() => onRestore(h)}>Restore</button>`}</li>`)}</ul>`}<//>`
 
