@@ -8,6 +8,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 )
 
@@ -149,29 +150,24 @@ type TestCase struct {
 // words is a word or a list of them.
 type words []string
 
-func (w *words) UnmarshalYAML(data []byte) error {
-	var one string
-	if err := yaml.Unmarshal(data, &one); err == nil && !strings.HasPrefix(strings.TrimSpace(string(data)), "[") {
-		*w = words{one}
-		return nil
+// UnmarshalYAML is given the node, not its text, as is that of ListEntry: goccy/go-yaml looks at the whole file to make the text of one
+// node, which takes minutes where there are thousands of them.
+func (w *words) UnmarshalYAML(node ast.Node) error {
+	if _, list := node.(*ast.SequenceNode); list {
+		return yaml.NodeToValue(node, (*[]string)(w))
 	}
-	var all []string
-	if err := yaml.Unmarshal(data, &all); err != nil {
-		return err
-	}
-	*w = all
-	return nil
+	*w = make(words, 1)
+	return yaml.NodeToValue(node, &(*w)[0])
 }
 
 // UnmarshalYAML takes an entry that is only a text, too.
-func (e *ListEntry) UnmarshalYAML(data []byte) error {
-	var text string
-	if err := yaml.Unmarshal(data, &text); err == nil {
-		e.Value = text
-		return nil
+func (e *ListEntry) UnmarshalYAML(node ast.Node) error {
+	switch node.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		type plain ListEntry
+		return yaml.NodeToValue(node, (*plain)(e), yaml.Strict())
 	}
-	type plain ListEntry
-	return yaml.UnmarshalWithOptions(data, (*plain)(e), yaml.Strict())
+	return yaml.NodeToValue(node, &e.Value)
 }
 
 // Hash is over the definition's text: it tells whether a rule was changed.
@@ -221,16 +217,23 @@ const (
 func Parse(name string, data []byte) (*Document, error) {
 	fail := func(err error) error {
 		var syntax yaml.Error
-		p := Problem{File: name, Message: err.Error()}
-		if ok := asYAMLError(err, &syntax); ok && syntax.GetToken() != nil {
-			p.Message, p.Line, p.Column = syntax.GetMessage(), syntax.GetToken().Position.Line, syntax.GetToken().Position.Column
+		if ok := asYAMLError(err, &syntax); ok && syntax.GetToken() != nil { // its Error prints the line, however long that is
+			at := syntax.GetToken().Position
+			return Problems{{File: name, Line: at.Line, Column: at.Column, Message: syntax.GetMessage()}}
 		}
-		return Problems{p}
+		return Problems{{File: name, Message: err.Error()}}
 	}
 	if len(data) > maxDocumentBytes {
 		return nil, Problems{{File: name, Message: fmt.Sprintf("the file has %d bytes, the most is %d", len(data), maxDocumentBytes)}}
 	}
-	file, err := parser.ParseBytes(data, 0)
+	if crowded(data) {
+		return nil, Problems{{File: name, Message: fmt.Sprintf("the file has more than %d words and signs", 2*maxTokens)}}
+	}
+	tokens := lexer.Tokenize(string(data))
+	if err := checkTokens(name, tokens); err != nil {
+		return nil, err
+	}
+	file, err := parser.Parse(tokens, 0)
 	if err != nil {
 		return nil, fail(err)
 	}
