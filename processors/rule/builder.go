@@ -25,7 +25,6 @@ type builder struct {
 	kinds    map[string]*expr // nil for those of keyKinds
 	series   map[uint32]*seriesSpec
 	problems Problems
-	readings int // of the rule at hand
 }
 
 // feature is a named feature: a reading for each window.

@@ -325,12 +325,11 @@ func (c *checker) check(n ast.Node) (*expr, error) {
 
 // number reads a literal from its source, so that money is exact.
 func (c *checker) number(e *expr) error {
-	text := e.text
 	end := e.at
 	for end < len(c.src.runes) && (unicode.IsDigit(c.src.runes[end]) || c.src.runes[end] == '.' || c.src.runes[end] == '_') {
 		end++
 	}
-	text = strings.ReplaceAll(string(c.src.runes[e.at:end]), "_", "")
+	text := strings.ReplaceAll(string(c.src.runes[e.at:end]), "_", "")
 	e.text = text
 	whole, part, _ := strings.Cut(text, ".")
 	if len(whole)+len(part) > 15 || whole == "" {
