@@ -253,6 +253,29 @@ func TestBrowserTriageOnAPhone(t *testing.T) {
 	p.noErrors()
 }
 
+func TestBrowserTriageOutlivesTheServer(t *testing.T) {
+	d := openDesk()
+	d.add(d.anAlert("one", "ip:1.1.1.1", "o-1", "high", 90, 900_00))
+	s := d.serve(t, "127.0.0.1:0")
+	p := startBrowser(t).asAna(1280, 860)
+	p.visit(s.url + "/fraud")
+	p.until("the alert", heading, "Card testing one")
+	s.stop()
+	p.until("it to be told", `document.querySelector('.queue .strip.warn')?.textContent`, "Not connected: the list is as it last was.")
+	if got := p.eval(titles); got != "one" {
+		t.Errorf("the last list is gone: %q", got)
+	}
+	p.press("c")
+	p.until("that nothing was decided", notice, "Not decided: The server does not answer.")
+	d.add(d.anAlert("two", "ip:2.2.2.2", "o-2", "high", 99, 9000_00))
+	d.serve(t, strings.TrimPrefix(s.url, "http://"))
+	p.until("what came meanwhile", titles, "two one")
+	p.until("calm", `String(!document.querySelector('.queue .strip.warn'))`, "true")
+	d.db.Present(6)
+	d.add(d.anAlert("three", "ip:3.3.3.3", "o-3", "high", 9, 9_00))
+	p.until("what is missing", `document.querySelector('.queue .strip.info:not(.wait)')?.textContent`, "6 of 8 partitions: some alerts are still missing.")
+}
+
 func TestBrowserWithoutFraud(t *testing.T) {
 	d := openDesk()
 	p := startBrowser(t).open(serve(t, d.db, "127.0.0.1:0").url+"/fraud", 1280, 860)

@@ -1,5 +1,5 @@
 // The rules: how each does, and a page for one with its definition, what checking it says, its state, its versions and its past.
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { html } from './html.js'
 import { Icon, Severity } from './icons.js'
 import { Asked, Dialog, Panel, Pill, State, sentenceOf } from './parts.js'
@@ -77,7 +77,7 @@ function Rule({ id }) {
     }, 300)
     return () => { clearTimeout(timer); stop.abort() }
   }, [text, edited])
-  useEffect(() => {
+  useLayoutEffect(() => { // at once: the next click may leave
     if (!edited) return
     const warn = e => e.preventDefault()
     addEventListener('beforeunload', warn)
