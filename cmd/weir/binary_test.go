@@ -328,7 +328,7 @@ func TestTopicsAreCreatedShownAndFed(t *testing.T) {
 	}
 	var described []topicJSON
 	r = weir(t, invocation{args: []string{"topics", "--format", "json"}, env: []string{at}})
-	if err := json.Unmarshal([]byte(r.out), &described); err != nil || len(described) != 8 || described[0].Partitions != 3 || described[0].RecordsUpperBound == 0 {
+	if err := json.Unmarshal([]byte(r.out), &described); err != nil || len(described) != 14 || described[0].Partitions != 3 || described[0].RecordsUpperBound == 0 {
 		t.Errorf("%v: %s", err, r.out)
 	}
 }
