@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -174,6 +175,7 @@ type crashInput struct {
 	prefix string
 	lines  [][]byte
 	over   time.Duration // how long it takes to produce them
+	at     atomic.Value  // time of the event that was produced last, a string
 }
 
 func (in *crashInput) topic(stream string) string { return in.prefix + stream }
@@ -199,6 +201,7 @@ func (in *crashInput) produce(t *testing.T, hurry <-chan struct{}) {
 		}
 		var e struct {
 			Type    string `json:"type"`
+			Time    string `json:"time"`
 			OrderID string `json:"order_id"`
 		}
 		if err := json.Unmarshal(line, &e); err != nil {
@@ -211,6 +214,7 @@ func (in *crashInput) produce(t *testing.T, hurry <-chan struct{}) {
 				t.Error(err)
 			}
 		})
+		in.at.Store(e.Time)
 	}
 	if err := in.cl.Flush(context.Background()); err != nil {
 		t.Error(err)
@@ -223,6 +227,7 @@ type fleet struct {
 	addr, source, prefix string
 	session              time.Duration
 	dir                  string
+	settings             string // beyond those of config
 	running              map[string]*running
 	all                  []*running // that ever ran
 	began                []time.Time
@@ -237,13 +242,13 @@ watermark: {idle: 1h}
 session_timeout: %s
 heartbeat: 300ms
 log: {level: info}
-`, f.addr, f.prefix, f.source, f.source, f.source, f.session)
+%s`, f.addr, f.prefix, f.source, f.source, f.source, f.session, f.settings)
 }
 
-func (f *fleet) start(name string) {
+func (f *fleet) start(name string, args ...string) {
 	f.t.Helper()
 	f.began = append(f.began, time.Now())
-	r := start(f.t, f.prefix+name, f.config(), "process", "--instance", name, "--data", filepath.Join(f.dir, name))
+	r := start(f.t, f.prefix+name, f.config(), append([]string{"process", "--instance", name, "--data", filepath.Join(f.dir, name)}, args...)...)
 	f.running[name], f.all = r, append(f.all, r)
 }
 
