@@ -102,7 +102,7 @@ func rebuiltIfBehind(db *leveldb.DB, path string, identity []byte, logStart int6
 	if err := os.RemoveAll(path); err != nil {
 		return nil, fmt.Errorf("removing outdated table %s: %w", path, err)
 	}
-	return openLevel(path, identity, warn)
+	return openLevel(path, identity, groupBuffer, warn)
 }
 
 // levels keeps databases open across generations: opening replays a journal, and a rebalance should not wait for that.
@@ -149,7 +149,7 @@ func (ls *levels) open(topic string, partition int32) (*level, error) {
 		return nil, errStopped
 	}
 	if l.DB == nil {
-		if l.DB, err = openLevel(path, id, ls.rt.log.Warn); err != nil {
+		if l.DB, err = openLevel(path, id, groupBuffer, ls.rt.log.Warn); err != nil {
 			return nil, err
 		}
 	}
@@ -214,7 +214,6 @@ func (ls *levels) identity(topic string) ([]byte, error) {
 
 var levelOptions = opt.Options{
 	BlockCacheCapacity:     8 << 20,
-	WriteBuffer:            4 << 20,
 	CompactionTableSize:    4 << 20,
 	CompactionL0Trigger:    8,
 	OpenFilesCacheCapacity: 200,
@@ -223,14 +222,22 @@ var levelOptions = opt.Options{
 	Compression:            opt.SnappyCompression,
 }
 
+// Write buffers are taken whole and at once, two for each partition of each table. A group writes its rows in batches of settleBytes; a
+// view writes each row as it comes and has no haste.
+const (
+	groupBuffer = 4 << 20
+	viewBuffer  = 1 << 20
+)
+
 // openLevel opens or creates a database. One that is damaged, or that copies another topic, is removed first: the changelog fills
 // it again.
-func openLevel(path string, identity []byte, warn func(string, ...any)) (*leveldb.DB, error) {
+func openLevel(path string, identity []byte, buffer int, warn func(string, ...any)) (*leveldb.DB, error) {
 	for again := false; ; again = true {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return nil, fmt.Errorf("creating the data folder: %w", err)
 		}
 		o := levelOptions
+		o.WriteBuffer = buffer
 		db, err := leveldb.OpenFile(path, &o)
 		switch {
 		case err == nil:

@@ -131,7 +131,7 @@ func TestDamagedOrForeignTableIsRebuilt(t *testing.T) {
 		s.rt.levels.close()
 	})
 	t.Run("behind its changelog", func(t *testing.T) {
-		db, err := openLevel(path, []byte("identity"), func(string, ...any) {})
+		db, err := openLevel(path, []byte("identity"), groupBuffer, func(string, ...any) {})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +152,7 @@ func TestDamagedOrForeignTableIsRebuilt(t *testing.T) {
 		db.Close()
 	})
 	t.Run("foreign", func(t *testing.T) {
-		db, err := openLevel(path, []byte("another topic"), func(string, ...any) {})
+		db, err := openLevel(path, []byte("another topic"), groupBuffer, func(string, ...any) {})
 		if err != nil {
 			t.Fatal(err)
 		}

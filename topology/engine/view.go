@@ -123,7 +123,7 @@ func openViewStore(cfg ViewConfig, log *slog.Logger, topic string, partition int
 		return nil, err
 	}
 	path := filepath.Join(cfg.DataDir, topic, strconv.Itoa(int(partition)))
-	db, err := openLevel(path, id, log.Warn)
+	db, err := openLevel(path, id, viewBuffer, log.Warn)
 	if err != nil {
 		return nil, err
 	}
