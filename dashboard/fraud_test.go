@@ -174,7 +174,7 @@ func TestBrowserDecidesOnMany(t *testing.T) {
 	p := startBrowser(t).asAna(1280, 860)
 	p.visit(s.url + "/fraud")
 	p.until("the first alert", heading, "Card testing a0")
-	p.point(".ctx .sect .link", true)
+	p.point(".ctx .sect button.link", true)
 	p.until("all that share its order", `document.querySelector('.bulk b')?.textContent`, "4 selected")
 	p.press("Escape")
 	p.until("none", `String(!document.querySelector('.bulk'))`, "true")
