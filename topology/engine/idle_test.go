@@ -94,3 +94,40 @@ func TestAQuietUpstreamPartitionMayWakeWithTheOthers(t *testing.T) {
 		t.Errorf("watermark %v: a partition that has become idle holds it back", p.Watermark())
 	}
 }
+
+// Partitions of a group that have not spoken yet hold the watermark back, whichever of them speaks first.
+func TestEveryPartitionUpstreamHasToSpeak(t *testing.T) {
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	for _, first := range []int32{0, 1} {
+		p := newPartition(&Runtime{cfg: Config{Idle: 30 * time.Second}, spec: Spec{Upstream: []string{"orders", "entities"}}}, 0)
+		p.committedMarks = &table.Marks{}
+		p.restore(now)
+		mark := func(group string, partition int32, at event.UnixMilli) {
+			t.Helper()
+			m := table.Mark{Source: group, Partition: partition, Partitions: 2, WatermarkMs: int64(at)}
+			value, err := m.MarshalVT()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Mark(value); err != nil {
+				t.Fatal(err)
+			}
+			p.advance(now)
+		}
+		mark("orders", first, 3*day)
+		mark("entities", first, 3*day)
+		if p.Watermark() != 0 {
+			t.Errorf("partition %d spoke first: watermark %v before the other one has spoken", first, p.Watermark())
+		}
+		p.committed()
+		p.restore(now) // a restart knows who has not spoken
+		mark("orders", 1-first, 4*day)
+		if p.Watermark() != 0 {
+			t.Errorf("partition %d spoke first: watermark %v before all entities have spoken", first, p.Watermark())
+		}
+		mark("entities", 1-first, 2*day)
+		if p.Watermark() != 2*day {
+			t.Errorf("partition %d spoke first: watermark %v, want that of the slowest", first, p.Watermark())
+		}
+	}
+}

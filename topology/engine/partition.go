@@ -101,9 +101,16 @@ func (p *Partition) Mark(value []byte) error {
 	return nil
 }
 
-// upstream is the source that a mark speaks of. All partitions of its group are known from the first mark on.
+// upstream is the source that a mark speaks of. All partitions of its group are known from the first mark on, whichever speaks first:
+// those that have not spoken hold the watermark back.
 func (p *Partition) upstream(m *table.Mark) *source {
-	if i := p.find(m.Source, m.Partition); i >= 0 {
+	known := int32(0)
+	for i := range p.sources {
+		if p.sources[i].name == m.Source {
+			known++
+		}
+	}
+	if i := p.find(m.Source, m.Partition); i >= 0 && known >= m.Partitions {
 		return &p.sources[i]
 	}
 	for n := range m.Partitions {
