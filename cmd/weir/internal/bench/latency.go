@@ -216,7 +216,11 @@ func pace(ctx context.Context, cl *kgo.Client, t topics, o Options, m *minutes, 
 			now := time.Now()
 			m.produce(now)
 			id := fmt.Sprintf("lat-%d-%09d", run, orders)
-			e := w.orderEvent(orders, id, now)
+			at := now
+			if place := orders % wPacedFactor; place < wProbeOrders { // the fifth must be the last of them, also where one millisecond brings all
+				at = now.Add(time.Duration(place) * time.Millisecond)
+			}
+			e := w.orderEvent(orders, id, at)
 			if raises {
 				alerts.produce(id, now)
 			}
