@@ -195,4 +195,3 @@ func (f *fleet) read(cl *kgo.Client) (rows tables) {
 	}
 	return rows
 }
-
