@@ -15,6 +15,9 @@ import (
 	"github.com/gorilla/websocket"
 )
 
+// patience bounds how long a browser may take on a machine that does much else.
+const patience = 90 * time.Second
+
 // browser is a headless Chromium that is told what to do by its DevTools protocol.
 type browser struct {
 	t    *testing.T
@@ -83,8 +86,8 @@ func startBrowser(t *testing.T) *browser {
 		if b.ws, _, err = websocket.DefaultDialer.Dial(url, nil); err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(30 * time.Second):
-		t.Fatal("chromium did not start within 30 s")
+	case <-time.After(patience):
+		t.Fatalf("chromium did not start within %v", patience)
 	}
 	go b.read()
 	return b
@@ -138,8 +141,8 @@ func (b *browser) call(session, method string, params map[string]any) json.RawMe
 			b.t.Fatalf("%s: %s", method, a.err)
 		}
 		return a.result
-	case <-time.After(30 * time.Second):
-		b.t.Fatalf("chromium does not answer %s", method)
+	case <-time.After(patience):
+		b.t.Fatalf("chromium does not answer %s within %v", method, patience)
 		return nil
 	}
 }
@@ -184,7 +187,7 @@ func (p *page) eval(expression string) string {
 func (p *page) until(what, expression, want string) {
 	p.t.Helper()
 	var got string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience / 2); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if got = p.eval(expression); got == want {
 			return
 		}
