@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"weir/topology/client"
 )
 
 // session is what a guarantee means to the loop: how work begins, and how it ends.
@@ -166,8 +168,9 @@ func (f *failure) produceOn(cl *kgo.Client, r *kgo.Record, promise func(*kgo.Rec
 // txnSession is exactly_once: input offsets, changelog and output commit or abort together (KIP-447).
 type txnSession struct {
 	failure
-	s      *kgo.GroupTransactSession
-	closer closer
+	s        *kgo.GroupTransactSession
+	produced client.Produced
+	closer   closer
 }
 
 func (t *txnSession) client() *kgo.Client { return t.s.Client() }
@@ -176,6 +179,7 @@ func (t *txnSession) poll(ctx context.Context, n int) kgo.Fetches {
 	return t.s.PollRecords(ctx, n)
 }
 func (t *txnSession) produce(r *kgo.Record, promise func(*kgo.Record, error)) {
+	t.produced.Add(r.Topic)
 	t.produceOn(t.s.Client(), r, promise)
 }
 func (t *txnSession) commit(ctx context.Context) (bool, error) {
@@ -184,6 +188,9 @@ func (t *txnSession) commit(ctx context.Context) (bool, error) {
 	}
 	if err := t.get(); err != nil {
 		return false, err // the caller aborts
+	}
+	if err := t.produced.Wait(ctx, t.s.Client()); err != nil {
+		return false, err
 	}
 	return t.s.End(ctx, kgo.TryCommit)
 }

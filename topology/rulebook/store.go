@@ -148,7 +148,12 @@ func (s *Store) attempt(ctx context.Context, c Change, written []byte) (Book, []
 	if err := cl.BeginTransaction(); err != nil {
 		return Book{}, written, undecidedError{err}
 	}
+	var produced client.Produced
+	produced.Add(s.Topic)
 	if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		return Book{}, written, s.abort(cl, err)
+	}
+	if err := produced.Wait(ctx, cl); err != nil {
 		return Book{}, written, s.abort(cl, err)
 	}
 	if err := cl.EndTransaction(ctx, kgo.TryCommit); err != nil {

@@ -130,7 +130,7 @@ func launch() (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	cmd := exec.Command(script, "run")
-	cmd.Env = append(os.Environ(), "KAFKA_PORT="+freePort())
+	cmd.Env = append(os.Environ(), "KAFKA_PORT=0")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdout, err := cmd.StdoutPipe()

@@ -2,7 +2,6 @@ package kafkatest
 
 import (
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 )
@@ -38,19 +37,4 @@ func haveJars() bool {
 	}
 	found, err := filepath.Glob(pattern)
 	return err == nil && len(found) > 0
-}
-
-// freePort is a port that the kernel gives out and that is free again at once; .ci/kafka reports it where another
-// program was quicker.
-func freePort() string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "0"
-	}
-	defer ln.Close()
-	_, port, err := net.SplitHostPort(ln.Addr().String())
-	if err != nil {
-		return "0"
-	}
-	return port
 }
