@@ -1,6 +1,6 @@
 // Package dashboard is the last stop of the journey that people see: one page of embedded files, ES modules without a build
-// step (pack.go joins them as they are sent), drawn from the query API and the websocket of the server it came from. It knows nothing of Kafka or of the views; its
-// contract is HTTP.
+// step (pack.go joins and minifies them when the server starts), drawn from the query API and the websocket of the server it came from.
+// It knows nothing of Kafka or of the views; its contract is HTTP.
 package dashboard
 
 import (
@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 //go:embed web
@@ -47,16 +48,32 @@ func Handler() http.Handler {
 		assets[strings.TrimPrefix(name, "web")] = newAsset(name, data)
 		return nil
 	})
-	var all string
+	if err != nil {
+		panic(err) // the files are in the binary
+	}
+	go script() // takes a tenth of a second: a server does not wait for it, the first browser perhaps does
+	return &handler{assets, policy(assets["/index.html"].plain)}
+}
+
+// packed is the page's script, made once a process.
+var packed = sync.OnceValue(func() bundle {
+	files, err := fs.Sub(web, "web")
+	var all bundle
 	if err == nil {
-		all, err = pack("app.js", func(name string) (string, error) { data, err := web.ReadFile("web/" + name); return string(data), err })
+		all, err = pack(files, "app.js", libraries)
 	}
 	if err != nil {
 		panic(err) // the files are in the binary, and a test packs them
 	}
-	assets["/all.js"] = newAsset("all.js", []byte(all))
-	return &handler{assets, policy(assets["/index.html"].plain)}
-}
+	return all
+})
+
+var script = sync.OnceValue(func() *asset { return newAsset("all.js", packed().script) })
+
+// libraries are the vendored files by the names under which modules import them: the same as in the import map of index.html, by which
+// the modules can be looked at one by one.
+var libraries = map[string]string{"preact": "vendor/preact.mjs", "preact/hooks": "vendor/hooks.mjs", "@preact/signals-core": "vendor/signals-core.mjs",
+	"@preact/signals": "vendor/signals.mjs", "htm": "vendor/htm.mjs"}
 
 func newAsset(name string, data []byte) *asset {
 	kind := mime.TypeByExtension(path.Ext(name))
@@ -97,6 +114,11 @@ func policy(index []byte) string {
 		"; style-src 'self'; img-src 'self' data:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }
 
+// storybook is the page of web/storybook, which shows every page in every state: the dashboard's own, that begins with another script.
+func storybook(index []byte) []byte {
+	return bytes.Replace(index, []byte(`src="/all.js"`), []byte(`src="/storybook/storybook.js"`), 1)
+}
+
 type handler struct {
 	assets map[string]*asset
 	policy string
@@ -110,6 +132,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	name := path.Clean(r.URL.Path)
 	a := h.assets[name]
+	if name == "/all.js" {
+		a = script()
+	}
 	first, _, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
 	if a == nil && (path.Ext(name) == "" || slices.Contains(pages, first)) {
 		a = h.assets["/index.html"]

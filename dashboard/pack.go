@@ -1,112 +1,87 @@
 package dashboard
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
-	"regexp"
-	"slices"
 	"strings"
+	"sync"
+
+	"github.com/evanw/esbuild/pkg/api"
 )
 
-// The page's own modules are sent as one script: a request instead of twenty, and a third less to send, since they share their words.
-// They stay modules: each is a function of its own in the pack, in an order in which what is imported stands first. This is no compiler:
-// it knows the few forms in which our modules import and export, and refuses every other.
-var (
-	importLine = regexp.MustCompile(`^import (?:(\{[^}]*\}|\* as \w+|\w+) from )?'([^']+)'$`)
-	exportLine = regexp.MustCompile(`^export ((?:async )?function|const|class) (\w+)`)
-	comment    = regexp.MustCompile(`^(//( |$)|/\*\*|\* |\*/)`)
-	renamed    = regexp.MustCompile(` as `)
-)
+// The page's modules and the libraries are sent as one script: one request instead of thirty, and half as much to send. They stay
+// modules in the source, and nothing is built beforehand: the server joins and minifies them when it starts.
 
-// pack makes one module of the one named and of all that it imports by ./name. read gives a module's source.
-func pack(name string, read func(name string) (string, error)) (string, error) {
-	p := &packer{read: read, state: map[string]int{}}
-	if err := p.add(name); err != nil {
-		return "", err
-	}
-	var out strings.Builder
-	for i, lib := range p.libraries {
-		fmt.Fprintf(&out, "import * as v%d from '%s'\n", i, lib)
-	}
-	for i, body := range p.modules {
-		fmt.Fprintf(&out, "const m%d = (() => {\n%s})()\n", i, body)
-	}
-	return out.String(), nil
+// bundle is a script, and the modules that it was made of.
+type bundle struct {
+	script  []byte
+	modules []string
 }
 
-type packer struct {
-	read      func(string) (string, error)
-	state     map[string]int // 0 unknown, −1 being read, else its place in modules plus one
-	modules   []string
-	libraries []string
+// pack makes one script of the module named and of all that it imports, by ./name or by the names in libraries, which are paths of files.
+func pack(files fs.FS, name string, libraries map[string]string) (bundle, error) {
+	var out bundle
+	var mu sync.Mutex // modules are loaded at once
+	result := api.Build(api.BuildOptions{
+		EntryPoints: []string{"./" + name},
+		Bundle:      true, Format: api.FormatESModule, Target: api.ES2022, Charset: api.CharsetUTF8,
+		MinifyWhitespace: true, MinifyIdentifiers: true, MinifySyntax: true,
+		LegalComments: api.LegalCommentsNone, // the licences are served beside the libraries
+		TreeShaking:   api.TreeShakingTrue,
+		LogLevel:      api.LogLevelSilent,
+		Plugins: []api.Plugin{{Name: "embedded", Setup: func(b api.PluginBuild) {
+			b.OnResolve(api.OnResolveOptions{Filter: ".*"}, func(a api.OnResolveArgs) (api.OnResolveResult, error) {
+				return resolve(a, libraries)
+			})
+			b.OnLoad(api.OnLoadOptions{Filter: ".*"}, func(a api.OnLoadArgs) (api.OnLoadResult, error) {
+				source, err := fs.ReadFile(files, a.Path)
+				if err != nil {
+					return api.OnLoadResult{}, err
+				}
+				mu.Lock()
+				out.modules = append(out.modules, a.Path)
+				mu.Unlock()
+				text := string(source)
+				if path.Dir(a.Path) == "." {
+					text = flush(text)
+				}
+				return api.OnLoadResult{Contents: &text, Loader: api.LoaderJS}, nil
+			})
+		}}},
+	})
+	var errs []error
+	for _, e := range append(result.Errors, result.Warnings...) {
+		where := name
+		if e.Location != nil {
+			where = fmt.Sprintf("%s:%d", strings.TrimPrefix(e.Location.File, "embedded:"), e.Location.Line)
+		}
+		errs = append(errs, fmt.Errorf("%s: %s", where, e.Text))
+	}
+	if len(errs) > 0 {
+		return out, errors.Join(errs...)
+	}
+	out.script = result.OutputFiles[0].Contents
+	return out, nil
 }
 
-func (p *packer) add(name string) error {
-	if p.state[name] != 0 {
-		if p.state[name] < 0 {
-			return fmt.Errorf("%s: imports itself by way of others", name)
-		}
-		return nil
-	}
-	p.state[name] = -1
-	source, err := p.read(name)
-	if err != nil {
-		return err
-	}
-	var body strings.Builder
-	var exports []string
-	for n, line := range strings.Split(source, "\n") {
-		line = strings.TrimLeft(line, " ")
-		switch {
-		case line == "" || comment.MatchString(line):
-			continue
-		case strings.HasPrefix(line, "import "):
-			if line, err = p.imported(line); err != nil {
-				return fmt.Errorf("%s:%d: %w", name, n+1, err)
-			}
-		case strings.HasPrefix(line, "export "):
-			m := exportLine.FindStringSubmatch(line)
-			if m == nil {
-				return fmt.Errorf("%s:%d: export a function, a const or a class by its name, so that it can be packed: %s", name, n+1, line)
-			}
-			exports, line = append(exports, m[2]), strings.TrimPrefix(line, "export ")
-		}
-		if line != "" {
-			body.WriteString(line + "\n")
-		}
-	}
-	fmt.Fprintf(&body, "return { %s }\n", strings.Join(exports, ", "))
-	p.modules = append(p.modules, body.String())
-	p.state[name] = len(p.modules)
-	return nil
-}
-
-// imported is an import as a declaration in the pack.
-func (p *packer) imported(line string) (string, error) {
-	m := importLine.FindStringSubmatch(line)
-	if m == nil {
-		return "", fmt.Errorf("write an import as one line, import { a, b } from './name.js', so that it can be packed: %s", line)
-	}
-	what, from, value := m[1], m[2], ""
-	if strings.HasPrefix(from, "./") {
-		from = path.Clean(from)
-		if err := p.add(from); err != nil {
-			return "", err
-		}
-		value = fmt.Sprintf("m%d", p.state[from]-1)
-	} else {
-		if !slices.Contains(p.libraries, from) {
-			p.libraries = append(p.libraries, from)
-		}
-		value = fmt.Sprintf("v%d", slices.Index(p.libraries, from))
-	}
+func resolve(a api.OnResolveArgs, libraries map[string]string) (api.OnResolveResult, error) {
+	to := libraries[a.Path]
 	switch {
-	case what == "":
-		return "", nil
-	case strings.HasPrefix(what, "* as "):
-		return fmt.Sprintf("const %s = %s", what[len("* as "):], value), nil
-	case strings.HasPrefix(what, "{"):
-		return fmt.Sprintf("const %s = %s", renamed.ReplaceAllString(what, ": "), value), nil
+	case strings.HasPrefix(a.Path, "./"):
+		to = path.Join(path.Dir(a.Importer), a.Path)
+	case to == "":
+		return api.OnResolveResult{}, fmt.Errorf("%s is no library of the page: import ./name.js, or what the import map of index.html names", a.Path)
 	}
-	return fmt.Sprintf("const { default: %s } = %s", what, value), nil
+	return api.OnResolveResult{Path: to, Namespace: "embedded"}, nil
+}
+
+// flush takes the indentation away, which templates would carry into the script. Our modules hold no text in which it means anything.
+func flush(source string) string {
+	lines := strings.Split(source, "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimLeft(line, " ")
+	}
+	return strings.Join(lines, "\n")
 }

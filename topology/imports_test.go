@@ -26,6 +26,7 @@ var restricted = map[string][]string{
 	"github.com/IBM/sarama":                   {"topology/engine/*.go"},
 	"github.com/syndtr/goleveldb":             {"topology/engine/*.go"},
 	"github.com/twmb/franz-go/pkg/kfake":      {"topology/broker/*.go"},
+	"github.com/evanw/esbuild":                {"dashboard/pack.go"},
 	"github.com/twmb/franz-go/pkg/sasl/plain": {"topology/client/*.go"},
 	"github.com/twmb/franz-go/pkg/sasl/scram": {"topology/client/*.go"},
 }
