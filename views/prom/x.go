@@ -1,0 +1,5 @@
+package prom
+
+import (
+	_ "github.com/prometheus/prometheus/promql"
+)
