@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"weir/topology/client"
@@ -89,27 +90,29 @@ func (v *view) Missing() bool {
 	return v.missing
 }
 
-// scan walks keys from start to limit in all partitions, reserved rows included.
-func (v *view) scan(start, limit string, fn func(key string, value []byte) error) error {
+// snapshot is what the table's open partitions hold now. The copy stays open until release is called, so call it soon.
+func (v *view) snapshot() (s *engine.Snapshot, release func(), err error) {
 	v.mu.RLock()
-	defer v.mu.RUnlock()
-	if v.goka == nil {
-		return v.notReady()
+	if states, _ := v.Partitions(); v.goka == nil || len(states) == 0 || v.deps.Copies == nil {
+		v.mu.RUnlock()
+		return nil, nil, v.notReady()
 	}
-	it, err := v.goka.IteratorWithRange(start, limit)
+	if s, err = v.deps.Copies.Snapshot(v.table); err != nil {
+		v.mu.RUnlock()
+		return nil, nil, fmt.Errorf("reading %s: %w", v.table, err)
+	}
+	return s, sync.OnceFunc(func() {
+		s.Release()
+		v.mu.RUnlock()
+	}), nil
+}
+
+// scan walks start ≤ key < limit in all partitions, reserved rows included.
+func (v *view) scan(start, limit string, fn func(key string, value []byte) error) error {
+	s, release, err := v.snapshot()
 	if err != nil {
-		return &query.NotReadyError{Table: v.table, Why: err.Error()}
+		return err
 	}
-	defer it.Release()
-	for it.Next() {
-		value, err := it.Value()
-		if err != nil {
-			return err
-		}
-		data, _ := value.([]byte) // rawCodec decodes to nothing else
-		if err := fn(it.Key(), data); err != nil {
-			return err
-		}
-	}
-	return it.Err()
+	defer release()
+	return s.Scan(start, limit, fn)
 }

@@ -25,19 +25,14 @@ type Deps struct {
 	Names   topology.Names // of this installation's tables
 	// Options are the engine's for a table: consumer, storage, topic manager, hasher.
 	Options func(table string) []goka.ViewOption
-	// Rows finds orders outside the partition of their hash; nil: they are not looked for there.
-	Rows Rows
+	// Copies are the tables' open partitions, as Options keep them.
+	Copies *engine.Copies
 	// Exists tells whether a table's topic is there; nil: all are. An installation may do without the groups for fraud, and then
 	// without their tables.
 	Exists func(ctx context.Context, table string) (bool, error)
 	// Entity reads what a row of weir-entities-table says at a time; nil: entities are not shown.
 	Entity func(kind, id string, row []byte, at event.UnixMilli) (*Entity, error)
 	Logger *slog.Logger // nil: silent
-}
-
-// Rows reads one partition of a table's copy; nil without an error where there is no such row.
-type Rows interface {
-	Row(table string, partition int32, key string) ([]byte, error)
 }
 
 // view is one table's copy: the goka view, what it has told about itself, and who listens.
@@ -53,7 +48,8 @@ type view struct {
 
 	listener atomic.Pointer[query.Listener]
 
-	asOf       atomic.Int64 // Unix ms of the newest record
+	arriving   sync.Map     // partition → *arriving
+	asOf       atomic.Int64 // Unix ms of the newest record that readers see
 	marksMoved atomic.Bool
 
 	progressMu sync.Mutex
@@ -183,37 +179,72 @@ func (v *view) fail(err error) (news bool) {
 	return news
 }
 
-// update is goka's callback: it stores and notes. A record without a key is a transaction marker.
+// update is goka's callback. A row is told once readers can see it: when the transaction that wrote it is there as a whole.
 func (v *view) update(ctx goka.UpdateContext, s storage.Storage, key string, value []byte) error {
-	if key == "" {
-		return nil
-	}
-	var err error
-	if value == nil {
-		err = s.Delete(key)
-	} else {
-		err = s.Set(key, value)
-	}
+	whole, err := engine.StoreRow(ctx, s, key, value)
 	if err != nil {
 		return err
 	}
-	if at := ctx.Timestamp().UnixMilli(); at > v.asOf.Load() {
-		v.asOf.Store(at) // partitions may race: either time is true to some milliseconds
+	known, ok := v.arriving.Load(ctx.Partition())
+	if !ok {
+		known, _ = v.arriving.LoadOrStore(ctx.Partition(), new(arriving))
 	}
-	l, ok := v.listen()
-	if key[0] == 0 {
-		if key == engine.MarksKey {
-			v.marksMoved.Store(true)
-			if ok {
-				l.ProgressChanged()
-			}
-		}
-		return nil
+	a := known.(*arriving)
+	if key != "" {
+		a.note(key, ctx.Timestamp().UnixMilli())
 	}
-	if ok {
-		l.RowChanged(key)
+	if whole {
+		v.arrived(a)
 	}
 	return nil
+}
+
+// arriving is what a partition's open transaction has brought. It is the partition's goroutine's own.
+type arriving struct {
+	keys  []string
+	many  bool // more than are worth telling one by one
+	marks bool
+	asOf  int64 // Unix ms of the newest record
+}
+
+const maxArriving = 65_536
+
+func (a *arriving) note(key string, at int64) {
+	a.asOf = max(a.asOf, at)
+	switch {
+	case key[0] == 0:
+		a.marks = a.marks || key == engine.MarksKey
+	case len(a.keys) < maxArriving:
+		a.keys = append(a.keys, key)
+	default:
+		a.many = true
+	}
+}
+
+// arrived tells what readers see from now on.
+func (v *view) arrived(a *arriving) {
+	if a.asOf > v.asOf.Load() {
+		v.asOf.Store(a.asOf) // partitions may race: either time is true to some milliseconds
+	}
+	if a.marks {
+		v.marksMoved.Store(true)
+	}
+	if l, ok := v.listen(); ok {
+		for _, key := range a.keys {
+			if a.many {
+				break
+			}
+			l.RowChanged(key)
+		}
+		if a.many {
+			l.Resync()
+		}
+		if a.marks {
+			l.ProgressChanged()
+		}
+	}
+	clear(a.keys)
+	*a = arriving{keys: a.keys[:0]}
 }
 
 // look reads goka's state of the partitions.

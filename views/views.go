@@ -61,16 +61,44 @@ func (v *Views) Ready() (bool, string) {
 // Metrics is the copy of weir-metrics-table. It implements query.Metrics.
 type Metrics struct{ *view }
 
-var _ query.Metrics = (*Metrics)(nil)
+var (
+	_ query.Metrics   = (*Metrics)(nil)
+	_ query.Snapshots = (*Metrics)(nil)
+)
 
 // Scan implements query.Metrics.
 func (m *Metrics) Scan(start, limit string, fn func(key string, value []byte) error) error {
-	return m.scan(start, limit, func(key string, value []byte) error {
+	return m.scan(start, limit, rowsOnly(fn))
+}
+
+func rowsOnly(fn func(key string, value []byte) error) func(key string, value []byte) error {
+	return func(key string, value []byte) error {
 		if engine.IsReserved(key) {
 			return nil
 		}
 		return fn(key, value)
-	})
+	}
+}
+
+// Snapshot implements query.Snapshots. Between two scans of one query no transaction comes in between.
+func (m *Metrics) Snapshot() (query.Metrics, func(), error) {
+	progress := m.Progress() // before the rows: an answer is at least as fresh as it says
+	s, release, err := m.snapshot()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &metricsMoment{s, progress}, release, nil
+}
+
+// metricsMoment is the table of metrics at one moment.
+type metricsMoment struct {
+	rows     *engine.Snapshot
+	progress query.Progress
+}
+
+func (m *metricsMoment) Progress() query.Progress { return m.progress }
+func (m *metricsMoment) Scan(start, limit string, fn func(key string, value []byte) error) error {
+	return m.rows.Scan(start, limit, rowsOnly(fn))
 }
 
 // Orders is the copy of weir-orders-table.
@@ -103,7 +131,7 @@ func (o *Orders) Get(id string) (*rows.Order, int32, error) {
 	}
 	data, _ := value.([]byte)
 	row, err := o.decode(id, data)
-	if err != nil || row != nil && row.Created || o.deps.Rows == nil {
+	if err != nil || row != nil && row.Created || o.deps.Copies == nil {
 		return row, home, err
 	}
 	at := home
@@ -111,7 +139,7 @@ func (o *Orders) Get(id string) (*rows.Order, int32, error) {
 		if p == home || !states[p].Recovered {
 			continue
 		}
-		data, err := o.deps.Rows.Row(o.table, p, id)
+		data, err := o.deps.Copies.Row(o.table, p, id)
 		if err != nil {
 			return nil, 0, fmt.Errorf("reading order %q: %w", id, err)
 		}

@@ -148,7 +148,7 @@ func (e *ears) heard(key string) int {
 func (k *kafka) open(dir string) (v *views.Views, l *ears, stop func()) {
 	k.t.Helper()
 	copies := new(engine.Copies)
-	v = views.Open(views.Deps{Brokers: k.brokers, Names: k.names, Rows: copies, Exists: k.exists, Entity: plainEntity, Options: func(name string) []goka.ViewOption {
+	v = views.Open(views.Deps{Brokers: k.brokers, Names: k.names, Copies: copies, Exists: k.exists, Entity: plainEntity, Options: func(name string) []goka.ViewOption {
 		return engine.ViewOptions(engine.ViewConfig{Kafka: client.Config{Brokers: k.brokers}, DataDir: dir, Copies: copies}, name)
 	}})
 	l = &ears{keys: map[string]int{}, changed: make(chan struct{}, 1)}
@@ -324,5 +324,72 @@ func TestOrdersOfAnotherPartitionerAreFound(t *testing.T) {
 			t.Error("a stopped view can be read")
 		}
 		v, _, stop = k.open(dir)
+	}
+}
+
+// A transaction that moves money from one row to another is seen whole or not at all, by reads of single rows as by queries, also
+// where it is larger than what a view keeps in memory.
+func TestReadsNeverSeeHalfATransaction(t *testing.T) {
+	k := startKafka(t)
+	k.createTables()
+	const total = 1_000_000
+	keys := []string{}
+	for n := 0; len(keys) < 2; n++ { // of one partition
+		key := querytest.Key("revenue", "1m", noon, fmt.Sprint("method", n), "eu", "DE", "EUR")
+		if client.Partition([]byte(key), partitions) == 0 {
+			keys = append(keys, key)
+		}
+	}
+	filler := row{topology.TableMetrics, querytest.Key("refunds", "1m", noon, "card", "eu", "EUR"), 0, make([]byte, 300_000)}
+	move := func(n int64) {
+		rows := []row{metric(keys[0], n+1, n)}
+		for range []int{0, 0, 1, 5}[n%4] { // 5: more than a megabyte between the rows
+			rows = append(rows, filler)
+		}
+		rows = append(rows, metric(keys[1], n+1, total-n), marks(topology.TableMetrics, 0, noon.Add(time.Duration(n)*time.Second), nil))
+		k.write(rows...)
+	}
+	move(0)
+	v, _, _ := k.open(t.TempDir())
+	until(t, "the views to be ready", ready(v))
+	until(t, "the first transaction", func() bool { return revenue(t, v) == fmt.Sprint("EUR", total, " ") })
+
+	const transactions = 150
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		for n := range int64(transactions) {
+			move(n + 1)
+		}
+	}()
+	q, err := querytest.Catalogue().Parse("revenue", url.Values{"by": {"method"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := map[int64]bool{}
+	look := func() int64 {
+		a, err := query.Run(q, v.Metrics, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(a.Series) != 2 || a.Series[0].Points[0].Count != a.Series[1].Points[0].Count {
+			t.Fatalf("half a transaction: %+v", a.Series)
+		}
+		n := a.Series[0].Points[0].Count - 1
+		states[n] = true
+		return n
+	}
+	reading := true
+	for reading {
+		select {
+		case <-written:
+			reading = false
+		default:
+			look()
+		}
+	}
+	until(t, "the last transaction", func() bool { return look() == transactions })
+	if len(states) < 5 {
+		t.Errorf("readers saw %d states of %d: too few for this test to mean something", len(states), transactions)
 	}
 }

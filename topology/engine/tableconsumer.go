@@ -113,6 +113,9 @@ func (c *tableConsumer) deliver(f kgo.FetchTopicPartition) {
 		if !r.Attrs.IsControl() {
 			m.Key, m.Value = r.Key, r.Value
 		}
+		if pc.borders.after(kindOf(r), r.ProducerID, r.Offset, f.LastStableOffset) {
+			m.Headers = atBorder
+		}
 		select {
 		case pc.messages <- m:
 		case <-pc.closed:
@@ -195,6 +198,7 @@ type partitionConsumer struct {
 	closed   chan struct{}
 	once     sync.Once
 	end      atomic.Int64
+	borders  borders // run's own
 }
 
 // AsyncClose ends delivery; Messages is closed soon after.

@@ -1,20 +1,13 @@
 package engine
 
 import (
-	"context"
-	"fmt"
 	"log/slog"
-	"path/filepath"
-	"strconv"
 	"sync"
-	"time"
 
 	"github.com/IBM/sarama"
 	"github.com/lovoo/goka"
 	"github.com/lovoo/goka/storage"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/syndtr/goleveldb/leveldb"
-	"github.com/syndtr/goleveldb/leveldb/util"
 
 	"weir/topology/client"
 )
@@ -46,6 +39,58 @@ func (c *Copies) Row(table string, partition int32, key string) ([]byte, error) 
 	return v.Get(key)
 }
 
+// Snapshot is a table as it was at one moment: of each open partition the rows of all transactions that had come as a whole. Release
+// it before the copies are closed.
+func (c *Copies) Snapshot(table string) (*Snapshot, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	s := &Snapshot{}
+	for tp, v := range c.open {
+		if tp.topic != table {
+			continue
+		}
+		part, err := v.snapshot()
+		if err != nil {
+			s.Release()
+			return nil, err
+		}
+		if part != nil {
+			s.parts = append(s.parts, part)
+		}
+	}
+	return s, nil
+}
+
+// Snapshot holds one moment of a table.
+type Snapshot struct{ parts []*sharedSnapshot }
+
+// Release ends it.
+func (s *Snapshot) Release() {
+	for _, p := range s.parts {
+		p.release()
+	}
+	s.parts = nil
+}
+
+// Scan walks start ≤ key < limit, partition by partition, in each in the order of keys, reserved rows included. A value is
+// valid only during the call of fn.
+func (s *Snapshot) Scan(start, limit string, fn func(key string, value []byte) error) error {
+	for _, p := range s.parts {
+		it := p.NewIterator(viewRange([]byte(start), []byte(limit)), nil)
+		for it.Next() {
+			if err := fn(string(it.Key()[1:]), it.Value()); err != nil {
+				it.Release()
+				return err
+			}
+		}
+		it.Release()
+		if err := it.Error(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (c *Copies) add(tp topicPartition, v *viewStore) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -63,7 +108,7 @@ func (c *Copies) add(tp topicPartition, v *viewStore) {
 }
 
 // ViewOptions make a goka.View read committed rows through franz-go and keep them in LevelDB. The caller adds its own
-// goka.WithViewCallback, which must skip records without a key (transaction markers) and never block.
+// goka.WithViewCallback, which stores by StoreRow and never blocks.
 func ViewOptions(cfg ViewConfig, tableTopic string) []goka.ViewOption {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -88,218 +133,4 @@ func ViewOptions(cfg ViewConfig, tableTopic string) []goka.ViewOption {
 			return v, err
 		}),
 	}
-}
-
-// viewStore is one partition of a table's copy. Rows wait in memory and are written with the offset they reach, many at a time; a
-// crash loses only what the changelog brings again.
-type viewStore struct {
-	db *leveldb.DB
-
-	mu     sync.RWMutex
-	dirty  map[string][]byte
-	bytes  int
-	offset int64
-	err    error // of a write in the background
-
-	stop    chan struct{}
-	stopped sync.WaitGroup
-	closing func() // nil, or what comes before the database is closed
-}
-
-const (
-	viewBatchBytes = 1 << 20
-	viewFlushEvery = time.Second
-)
-
-func openViewStore(cfg ViewConfig, log *slog.Logger, topic string, partition int32) (*viewStore, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
-	defer cancel()
-	id, err := topicIdentity(ctx, cfg.Kafka, topic)
-	if err != nil {
-		return nil, err
-	}
-	begin, err := logStart(cfg.Kafka, topic, partition)
-	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(cfg.DataDir, topic, strconv.Itoa(int(partition)))
-	db, err := openLevel(path, id, viewBuffer, log.Warn)
-	if err != nil {
-		return nil, err
-	}
-	if db, err = rebuiltIfBehind(db, path, id, begin, log.Warn); err != nil {
-		return nil, err
-	}
-	v := &viewStore{db: db, dirty: map[string][]byte{}, offset: -1, stop: make(chan struct{})}
-	v.stopped.Add(1)
-	go v.flushEvery()
-	return v, nil
-}
-
-func (v *viewStore) flushEvery() {
-	defer v.stopped.Done()
-	t := time.NewTicker(viewFlushEvery)
-	defer t.Stop()
-	for {
-		select {
-		case <-t.C:
-			v.mu.Lock()
-			v.err = v.flush()
-			v.mu.Unlock()
-		case <-v.stop:
-			return
-		}
-	}
-}
-
-// flush writes the dirty rows. The caller holds mu.
-func (v *viewStore) flush() error {
-	if v.err != nil {
-		return v.err
-	}
-	if len(v.dirty) == 0 {
-		return nil
-	}
-	var batch leveldb.Batch
-	var key []byte
-	for k, value := range v.dirty {
-		key = append(append(key[:0], rowPrefix), k...)
-		if value == nil {
-			batch.Delete(key)
-		} else {
-			batch.Put(key, value)
-		}
-	}
-	if v.offset >= 0 {
-		batch.Put(metaOffset, strconv.AppendInt(nil, v.offset, 10))
-	}
-	if err := v.db.Write(&batch, nil); err != nil {
-		return fmt.Errorf("writing a view: %w (is the disk full?)", err)
-	}
-	clear(v.dirty)
-	v.bytes = 0
-	return nil
-}
-
-func (v *viewStore) Open() error { return nil }
-
-func (v *viewStore) Close() error {
-	if v.closing != nil {
-		v.closing()
-	}
-	close(v.stop)
-	v.stopped.Wait()
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if err := v.flush(); err != nil {
-		return err
-	}
-	return v.db.Close()
-}
-
-func (v *viewStore) Has(key string) (bool, error) {
-	b, err := v.Get(key)
-	return b != nil, err
-}
-
-func (v *viewStore) Get(key string) ([]byte, error) {
-	v.mu.RLock()
-	b, ok := v.dirty[key]
-	v.mu.RUnlock()
-	if ok {
-		return b, nil
-	}
-	b, err := v.db.Get(append([]byte{rowPrefix}, key...), nil)
-	if err == leveldb.ErrNotFound {
-		return nil, nil
-	}
-	return b, err
-}
-
-func (v *viewStore) Set(key string, value []byte) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.dirty[key] = value
-	v.bytes += len(key) + len(value)
-	if v.bytes >= viewBatchBytes {
-		v.err = v.flush()
-	}
-	return v.err
-}
-
-func (v *viewStore) Delete(key string) error {
-	if key == "" {
-		return nil
-	}
-	return v.Set(key, nil)
-}
-
-func (v *viewStore) GetOffset(def int64) (int64, error) {
-	b, err := v.db.Get(metaOffset, nil)
-	if err == leveldb.ErrNotFound {
-		v.mu.RLock()
-		defer v.mu.RUnlock()
-		if v.offset >= 0 {
-			return v.offset, nil
-		}
-		return def, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	stored, err := strconv.ParseInt(string(b), 10, 64)
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return max(stored, v.offset), err
-}
-
-func (v *viewStore) SetOffset(offset int64) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.offset = max(v.offset, offset)
-	return nil
-}
-
-func (v *viewStore) MarkRecovered() error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.err = v.flush()
-	return v.err
-}
-
-func (v *viewStore) Iterator() (storage.Iterator, error) { return v.IteratorWithRange(nil, nil) }
-
-// IteratorWithRange walks [start, limit) over everything received so far; an empty limit means no bound.
-func (v *viewStore) IteratorWithRange(start, limit []byte) (storage.Iterator, error) {
-	v.mu.Lock()
-	v.err = v.flush()
-	err := v.err
-	v.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	r := &util.Range{Start: append([]byte{rowPrefix}, start...), Limit: []byte{rowPrefix + 1}}
-	if len(limit) > 0 {
-		r.Limit = append([]byte{rowPrefix}, limit...)
-	}
-	return &viewIterator{v.db.NewIterator(r, nil)}, nil
-}
-
-// levelIterator is what viewIterator needs of LevelDB's iterator.
-type levelIterator interface {
-	Next() bool
-	Error() error
-	Key() []byte
-	Value() []byte
-	Release()
-	Seek([]byte) bool
-}
-
-type viewIterator struct{ levelIterator }
-
-func (i *viewIterator) Err() error             { return i.Error() }
-func (i *viewIterator) Key() []byte            { return i.levelIterator.Key()[1:] }
-func (i *viewIterator) Value() ([]byte, error) { return i.levelIterator.Value(), nil }
-func (i *viewIterator) Seek(key []byte) bool {
-	return i.levelIterator.Seek(append([]byte{rowPrefix}, key...))
 }

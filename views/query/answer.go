@@ -82,6 +82,11 @@ func (p Progress) Meta() Meta {
 
 // Run answers a query from src.
 func Run(q *Query, src Metrics, now time.Time) (*Answer, error) {
+	src, release, err := hold(src)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	progress := src.Progress() // before the rows: an answer is at least as fresh as it says
 	plan, err := q.Plan(progress, now)
 	if err != nil {

@@ -15,6 +15,20 @@ type Metrics interface {
 	Progress() Progress
 }
 
+// Snapshots is implemented by Metrics that can hold still: what a query reads in several scans is then of one moment.
+type Snapshots interface {
+	// Snapshot is the table as it is now. The copy under it stays open until release is called.
+	Snapshot() (m Metrics, release func(), err error)
+}
+
+// hold gives the source as it is at one moment, if it can.
+func hold(src Metrics) (Metrics, func(), error) {
+	if s, ok := src.(Snapshots); ok {
+		return s.Snapshot()
+	}
+	return src, func() {}, nil
+}
+
 // Progress is how far a table has come.
 type Progress struct {
 	Watermark  event.UnixMilli // the least of the partitions'; 0 while unknown

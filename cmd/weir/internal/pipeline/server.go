@@ -57,7 +57,7 @@ func NewServer(cfg *configs.Config, deps Deps, version string) (*Server, error) 
 		found, err := adm.ListTopics(kadm.WithAuthorizedOps(ctx), table) // goes past the client's cache
 		return err == nil && found.Has(table), err
 	}
-	tables := views.Open(views.Deps{Brokers: cfg.Kafka.Brokers, Names: cfg.Names(), Logger: deps.Logger, Rows: copies,
+	tables := views.Open(views.Deps{Brokers: cfg.Kafka.Brokers, Names: cfg.Names(), Logger: deps.Logger, Copies: copies,
 		Exists: exists, Entity: entityReader(deps.Rules), Options: func(table string) []goka.ViewOption {
 			return engine.ViewOptions(engine.ViewConfig{Kafka: cfg.Kafka, DataDir: cfg.ViewsDir(), Logger: deps.Logger, Registry: deps.Registry,
 				Copies: copies}, table)
