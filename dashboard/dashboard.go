@@ -51,6 +51,7 @@ func Handler() http.Handler {
 	if err != nil {
 		panic(err) // the files are in the binary
 	}
+	assets["/storybook"] = newAsset("storybook.html", storybook(assets["/index.html"].plain))
 	go script() // takes a tenth of a second: a server does not wait for it, the first browser perhaps does
 	return &handler{assets, policy(assets["/index.html"].plain)}
 }
