@@ -57,6 +57,9 @@ type alertFeed struct {
 	rows   map[string]json.RawMessage
 }
 
+// TellsAll implements Telling: an alert that comes and goes is told.
+func (f *alertFeed) TellsAll() {}
+
 func (f *alertFeed) Key() string { return "alerts?" + f.q.Page() }
 
 func (f *alertFeed) Info() json.RawMessage {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -34,6 +35,13 @@ type Feed interface {
 	Freshness() Freshness
 }
 
+// Telling is a Feed of which no row may come and go untold: its cohort looks at every change at once, whatever the interval, and a
+// delta that stands for several first tells a row that is gone again.
+type Telling interface{ TellsAll() }
+
+// Watching is a Feed over single rows of a table too busy to tell of each: the hub hears only of the keys that feeds watch.
+type Watching interface{ Watches() []string }
+
 // cohort is one computation for all equal subscriptions.
 type cohort struct {
 	hub      *Hub
@@ -41,6 +49,7 @@ type cohort struct {
 	epoch    string
 	interval time.Duration
 	feed     Feed
+	telling  bool // the feed is a Telling
 	wake     chan struct{}
 	cancel   context.CancelFunc
 
@@ -49,15 +58,14 @@ type cohort struct {
 	seq       uint64
 	history   []step // the last deltas, oldest first
 	subs      map[*subscription]struct{}
-	idleSince time.Time // when the last subscriber left
-	snap      []json.RawMessage
-	snapSeq   uint64
+	idleSince time.Time         // when the last subscriber left
+	snap      []json.RawMessage // pages of the state at seq; nil: not built
 }
 
-// step remembers which keys one delta changed; their rows are in the feed.
+// step remembers what one refresh changed: the keys, whose rows are in the feed. A Telling cohort keeps the rows as well.
 type step struct {
-	to   uint64
-	keys []string
+	to  uint64
+	ops []Op
 }
 
 // subscription ties one id of one connection to a cohort. sent and paused belong to cohort.mu.
@@ -76,37 +84,49 @@ func (c *cohort) nudge() {
 	}
 }
 
-// run refreshes the cohort: at once (after coalesce) when it was quiet for an interval, else when the interval has passed.
+// run refreshes the cohort and tells its subscribers: at once (after coalesce) when it was quiet for an interval, else when the
+// interval has passed. A Telling cohort looks at each change at once, and tells as the others do.
 func (c *cohort) run(ctx context.Context) {
 	var last time.Time
+	var due <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.wake:
-		}
-		if !sleep(ctx, max(coalesce, time.Until(last.Add(c.interval)))) {
-			return
-		}
-		select { // what came meanwhile is in the feed already
-		case <-c.wake:
-		default:
-		}
-		last = time.Now()
-		if err := c.turn(); err != nil {
-			var p *Problem
-			if errors.As(err, &p) {
-				c.end(p)
+			if due == nil {
+				due = time.After(max(coalesce, time.Until(last.Add(c.interval))))
+			}
+			if !c.telling {
 				continue
 			}
-			c.hub.log.Warn("a live subscription could not be refreshed; it is tried again", "subscription", c.key, "error", err)
-			c.hub.stats.failures.Inc()
-			if !sleep(ctx, time.Second) {
+			if !sleep(ctx, coalesce) { // the siblings of a transaction
 				return
 			}
-			c.nudge()
+		case <-due:
+			due, last = nil, time.Now()
+		}
+		if !c.look(due == nil) && !sleep(ctx, time.Second) {
+			return
 		}
 	}
+}
+
+// look takes a turn; false where it failed and is to be tried again.
+func (c *cohort) look(tell bool) bool {
+	err := c.turn(tell)
+	var p *Problem
+	switch {
+	case err == nil:
+		return true
+	case errors.As(err, &p):
+		c.end(p)
+		return true
+	}
+	c.hub.log.Warn("a live subscription could not be refreshed; it is tried again", "subscription", c.key, "error", err)
+	c.hub.stats.failures.Inc()
+	c.nudge()
+	return false
 }
 
 // end tells all subscribers that their question has no answer any more (it has outgrown a limit), and lets them go.
@@ -133,8 +153,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// turn refreshes and publishes.
-func (c *cohort) turn() error {
+// turn refreshes and, where it is time, publishes.
+func (c *cohort) turn(tell bool) error {
 	c.hub.slots <- struct{}{}
 	defer func() { <-c.hub.slots }()
 	c.mu.Lock()
@@ -142,10 +162,13 @@ func (c *cohort) turn() error {
 	if len(c.subs) == 0 {
 		return nil // changes stay noted in the feed until someone subscribes
 	}
-	return c.refresh()
+	if err := c.refresh(); err != nil || !tell {
+		return err
+	}
+	return c.publish()
 }
 
-// refresh brings the feed up to date, numbers the change and sends it. Caller holds c.mu.
+// refresh brings the feed up to date and numbers the change. Caller holds c.mu.
 func (c *cohort) refresh() error {
 	began := time.Now()
 	ops, err := c.feed.Refresh()
@@ -160,50 +183,75 @@ func (c *cohort) refresh() error {
 	if len(ops) == 0 {
 		return nil
 	}
-	from := c.seq
 	c.seq++
-	keys := make([]string, len(ops))
-	for i, op := range ops {
-		keys[i] = op.Key
+	c.snap = nil
+	if !c.telling {
+		for i := range ops {
+			ops[i].Row = nil
+		}
 	}
 	if len(c.history) >= c.hub.limits.History {
 		c.history = append(c.history[:0], c.history[1:]...)
 	}
-	c.history = append(c.history, step{c.seq, keys})
-	return c.publish(from, ops)
+	c.history = append(c.history, step{c.seq, ops})
+	return nil
 }
 
-func (c *cohort) publish(from uint64, ops []Op) error {
-	var body []byte
-	frames := map[string]*frame{}
+// spreadEvery is how many subscribers get a frame before their writers get a turn: so few of these exist at once.
+const spreadEvery = 64
+
+// publish sends every subscriber what changed since its last frame. Nearly all stand at the same sequence number and share one body.
+func (c *cohort) publish() error {
+	type kind struct {
+		id   string
+		from uint64
+	}
+	bodies, frames := map[uint64][]byte{}, map[kind]*frame{}
+	n := 0
 	for s := range c.subs {
-		if s.paused || s.sent != from {
-			continue
+		if s.paused || s.sent == c.seq || !c.covers(s.sent) {
+			continue // one that is behind is served once it has read its queue
 		}
-		f := frames[s.id]
+		k := kind{s.id, s.sent}
+		f := frames[k]
 		if f == nil {
-			if body == nil {
+			body, ok := bodies[s.sent]
+			if !ok {
 				var err error
-				if body, err = c.deltaBody(from, ops); err != nil {
+				if body, err = c.deltaBody(s.sent); err != nil {
 					return err
 				}
+				bodies[s.sent] = body
 			}
-			f = newFrame(headed("delta", s.id, body))
-			frames[s.id] = f
+			f = c.frame("delta", s.id, body, true)
+			frames[k] = f
 		}
 		if s.conn.enqueue(f) {
 			s.sent = c.seq
+		}
+		if n++; n%spreadEvery == 0 {
+			runtime.Gosched()
 		}
 	}
 	return nil
 }
 
-func (c *cohort) deltaBody(from uint64, ops []Op) ([]byte, error) {
+// frame is one of this cohort; whole tells that a client that has it holds the state of now.
+func (c *cohort) frame(kind, id string, body []byte, whole bool) *frame {
+	f := newFrame(headed(kind, id, body))
+	if whole {
+		f.at = position{id, c.epoch, c.seq}
+	}
+	return f
+}
+
+func (c *cohort) deltaBody(from uint64) ([]byte, error) {
+	ops := c.merged(from)
 	encoded := make([]json.RawMessage, len(ops))
 	for i, op := range ops {
 		encoded[i] = encodeOp(op)
 	}
-	return json.Marshal(deltaBody{From: from, To: c.seq, Ops: encoded, Freshness: c.feed.Freshness()})
+	return json.Marshal(deltaBody{From: from, To: c.seq, Ops: encoded, ServerTime: time.Now().UTC(), Freshness: c.feed.Freshness()})
 }
 
 // join adds a subscriber and sends it a snapshot, or only what it missed where it can resume.
@@ -227,12 +275,12 @@ func (c *cohort) join(s *subscription, epoch string, seq uint64) error {
 
 // sendResumed tells a returning client that its state stands, as a delta that may be empty.
 func (c *cohort) sendResumed(s *subscription) {
-	body, err := c.deltaBody(s.sent, c.merged(s.sent))
+	body, err := c.deltaBody(s.sent)
 	if err != nil {
 		s.conn.fail(err)
 		return
 	}
-	if s.conn.enqueue(newFrame(headed("delta", s.id, body))) {
+	if s.conn.enqueue(c.frame("delta", s.id, body, true)) {
 		s.sent = c.seq
 	}
 }
@@ -267,12 +315,12 @@ func (c *cohort) catchUp(s *subscription) {
 		c.sendSnapshot(s, s.sent != 0)
 		return
 	}
-	body, err := c.deltaBody(s.sent, c.merged(s.sent))
+	body, err := c.deltaBody(s.sent)
 	if err != nil {
 		s.conn.fail(err)
 		return
 	}
-	if s.conn.enqueue(newFrame(headed("delta", s.id, body))) {
+	if s.conn.enqueue(c.frame("delta", s.id, body, true)) {
 		s.sent = c.seq
 		c.hub.stats.merged.Inc()
 	}
@@ -289,27 +337,38 @@ func (c *cohort) covers(seq uint64) bool {
 	return len(c.history) > 0 && c.history[0].to <= seq+1
 }
 
-// merged is the sum of all deltas after seq: each key once, with its present row.
+// merged is the sum of all deltas after seq: each key once, with its present row. A row of a Telling feed that is gone is told first
+// as it last was.
 func (c *cohort) merged(seq uint64) []Op {
-	seen := map[string]struct{}{}
-	ops := []Op{}
+	last := map[string]json.RawMessage{}
+	keys := []string{}
 	for _, st := range c.history {
 		if st.to <= seq {
 			continue
 		}
-		for _, key := range st.keys {
-			if _, ok := seen[key]; !ok {
-				seen[key] = struct{}{}
-				ops = append(ops, Op{key, c.feed.Row(key)})
+		for _, op := range st.ops {
+			if was, ok := last[op.Key]; !ok {
+				keys = append(keys, op.Key)
+				last[op.Key] = op.Row
+			} else if op.Row != nil || was == nil {
+				last[op.Key] = op.Row
 			}
 		}
+	}
+	ops := make([]Op, 0, len(keys))
+	for _, key := range keys {
+		now := c.feed.Row(key)
+		if was := last[key]; now == nil && was != nil {
+			ops = append(ops, Op{key, was})
+		}
+		ops = append(ops, Op{key, now})
 	}
 	return ops
 }
 
 // sendSnapshot queues all pages of the state, or none: a client without room stays behind and is served once it has read.
 func (c *cohort) sendSnapshot(s *subscription, gap bool) {
-	if c.snapSeq != c.seq || c.snap == nil {
+	if c.snap == nil {
 		if err := c.buildSnapshot(); err != nil {
 			s.conn.fail(err)
 			return
@@ -317,11 +376,11 @@ func (c *cohort) sendSnapshot(s *subscription, gap bool) {
 	}
 	frames := make([]*frame, 0, len(c.snap)+1)
 	if gap {
-		frames = append(frames, newFrame(headed("gap", s.id, nil)))
+		frames = append(frames, c.frame("gap", s.id, nil, false))
 		c.hub.stats.gaps.Inc()
 	}
-	for _, page := range c.snap {
-		frames = append(frames, newFrame(headed("snap", s.id, page)))
+	for i, page := range c.snap {
+		frames = append(frames, c.frame("snap", s.id, page, i == len(c.snap)-1))
 	}
 	if s.conn.enqueue(frames...) {
 		s.sent = c.seq
@@ -333,10 +392,9 @@ func (c *cohort) sendSnapshot(s *subscription, gap bool) {
 func (c *cohort) buildSnapshot() error {
 	var rows []json.RawMessage
 	c.feed.Rows(func(key string, row json.RawMessage) { rows = append(rows, encodeRow(key, row)) })
-	c.snap, c.snapSeq = c.snap[:0], c.seq
 	for first := true; first || len(rows) > 0; first = false {
 		n := min(len(rows), c.hub.limits.SnapshotPage)
-		page := snapBody{Epoch: c.epoch, Seq: c.seq, Rows: rows[:n], More: n < len(rows), Freshness: c.feed.Freshness()}
+		page := snapBody{Epoch: c.epoch, Seq: c.seq, Page: len(c.snap), Rows: rows[:n], More: n < len(rows), Freshness: c.feed.Freshness()}
 		if page.Rows == nil {
 			page.Rows = []json.RawMessage{}
 		}

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"slices"
 	"sync"
 	"time"
@@ -16,7 +14,14 @@ import (
 // frame is one message on its way to any number of connections: compressed and framed once.
 type frame struct {
 	prepared *websocket.PreparedMessage
-	size     int
+	data     []byte
+	at       position // that a client holds once it has the frame; without an id: none
+}
+
+// position is how far a client has come with one subscription.
+type position struct {
+	id, epoch string
+	seq       uint64
 }
 
 func newFrame(data []byte) *frame {
@@ -24,32 +29,57 @@ func newFrame(data []byte) *frame {
 	if err != nil { // writing to memory does not fail
 		panic(err)
 	}
-	return &frame{p, len(data)}
+	return &frame{prepared: p, data: data}
 }
 
-// conn is one client. Its reader goroutine owns hello, the bucket and changes of subs; its writer goroutine owns the socket's
-// write side; everything else is under mu.
+// wire is the socket under a connection. Only the writer calls write and end; close may be called at any time.
+type wire interface {
+	// write sends frames in as few packets as it can.
+	write(frames []*frame) error
+	// ping asks the client for a sign of life, and answers one that it asked for.
+	ping(n pings) error
+	// end says goodbye with a code.
+	end(code int, text string) error
+	close() error
+}
+
+// pings are the control frames that wait for the writer.
+type pings struct {
+	due  bool
+	pong []byte // what the client's ping held; nil: it sent none
+}
+
+// conn is one client. Its reader owns hello, the bucket and changes of subs. There is no writer while nothing waits: the first
+// frame that is queued starts one, which ends when the queue is empty. Everything else is under mu.
 type conn struct {
 	hub     *Hub
-	ws      *websocket.Conn
+	wire    wire
 	session string
 	address string
-	signal  chan struct{} // something to write, catch up or close
 	gone    chan struct{} // closed when the reader has ended
-	told    chan struct{} // closed when the writer has sent a close frame or given up
+	ended   chan struct{} // closed when the last writer has
 
 	greeted bool
 	bucket  bucket
 
 	mu          sync.Mutex
-	subs        map[string]*subscription
+	subs        []*subscription
 	queue       []*frame
 	queued      int // bytes in queue
+	control     pings
+	pinged      time.Time
+	writing     bool // a writer runs
+	quiet       bool // nothing was queued since the last tick
 	behindSince time.Time
 	behind      bool
 	closing     bool
-	closeCode   int
+	closeCode   int // 0 with closing: the client is gone
 	closeText   string
+	answering   bool // the client closed, and closeCode is its own
+}
+
+func newConn(h *Hub, w wire, session, address string) *conn {
+	return &conn{hub: h, wire: w, session: session, address: address, gone: make(chan struct{}), ended: make(chan struct{}), pinged: time.Now()}
 }
 
 // enqueue takes all frames or none. None means that the client is behind: the writer asks for what it missed once the queue is
@@ -57,7 +87,7 @@ type conn struct {
 func (c *conn) enqueue(frames ...*frame) bool {
 	size := 0
 	for _, f := range frames {
-		size += f.size
+		size += len(f.data)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,19 +100,20 @@ func (c *conn) enqueue(frames ...*frame) bool {
 		}
 		return false
 	}
-	c.queue, c.queued = append(c.queue, frames...), c.queued+size
+	c.queue, c.queued, c.quiet = append(c.queue, frames...), c.queued+size, false
 	c.poke()
 	return true
 }
 
+// poke starts a writer where none runs. Caller holds mu.
 func (c *conn) poke() {
-	select {
-	case c.signal <- struct{}{}:
-	default:
+	if !c.writing {
+		c.writing = true
+		go c.flush()
 	}
 }
 
-// close ends the connection with a code once the writer gets to it.
+// close ends the connection with a code once the writer gets to it; code 0 ends one whose client is gone.
 func (c *conn) close(code int, text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,311 +134,200 @@ func (c *conn) closeAfterQueue(code int, text string) {
 }
 
 func (c *conn) fail(err error) {
-	c.hub.log.Error("a websocket connection is closed", "session", c.session, "error", err)
+	c.hub.log.Error("a live connection is closed", "session", c.session, "error", err)
 	c.close(CloseInternal, "the server failed; it has logged why")
 }
 
-// stuck tells how long the client has been behind without reading its queue empty.
-func (c *conn) stuck() time.Duration {
+// tick tells the client that the server lives, unless something else did since the tick before, and pings it now and then.
+func (c *conn) tick(now time.Time, f *frame) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.behind {
-		return 0
+	quiet := c.quiet && len(c.queue) == 0
+	c.quiet = true
+	if now.Sub(c.pinged) >= c.hub.limits.PingEvery && !c.closing {
+		c.pinged, c.control.due = now, true
+		c.poke()
 	}
-	return time.Since(c.behindSince)
+	stuck := c.behind && now.Sub(c.behindSince) > c.hub.limits.BehindFor
+	c.mu.Unlock()
+	switch {
+	case stuck:
+		c.close(CloseTooSlow, fmt.Sprintf("behind for more than %v", c.hub.limits.BehindFor))
+	case quiet:
+		c.enqueue(f)
+	}
 }
 
-func (c *conn) pop() (f *frame, closing bool) {
+// pong notes the client's ping for the writer to answer; of several the last, as RFC 6455 allows.
+func (c *conn) pong(data string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.control.pong = []byte(data)
+	if !c.closing {
+		c.poke()
+	}
+}
+
+// A writer sends what waits in pieces of at most this much, so that one write does not outlast its deadline on a slow line.
+const (
+	batchFrames = 32
+	batchBytes  = 256 << 10
+)
+
+// take hands the writer its next piece of work.
+func (c *conn) take() (batch []*frame, control pings, closing bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
-		return nil, true
+		return nil, pings{}, true
 	}
-	if len(c.queue) == 0 {
+	control, c.control = c.control, pings{}
+	n, size := 0, 0
+	for n < len(c.queue) && n < batchFrames && (n == 0 || size+len(c.queue[n].data) <= batchBytes) {
+		size += len(c.queue[n].data)
+		n++
+	}
+	batch, c.queued = c.queue[:n:n], c.queued-size
+	if c.queue = c.queue[n:]; len(c.queue) == 0 {
 		c.queue = nil // give the memory of a burst back
-		c.closing = c.closeCode != 0
-		return nil, c.closing
 	}
-	f = c.queue[0]
-	c.queue[0] = nil
-	c.queue, c.queued = c.queue[1:], c.queued-f.size
-	return f, false
+	if n == 0 && c.closeCode != 0 {
+		c.closing = true
+	}
+	return batch, control, c.closing
 }
 
-// missed hands out the subscriptions to catch up with, once the queue is empty.
-func (c *conn) missed() []*subscription {
+// rest ends the writer where nothing is left for it, and else hands out the subscriptions to catch up with.
+func (c *conn) rest() (missed []*subscription, over bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.behind || len(c.queue) > 0 {
-		return nil
+	switch {
+	case len(c.queue) > 0 || c.closing || c.closeCode != 0 || c.control.due || c.control.pong != nil:
+		return nil, false
+	case c.behind:
+		c.behind = false
+		return slices.Clone(c.subs), false
 	}
-	c.behind = false
-	subs := make([]*subscription, 0, len(c.subs))
-	for _, s := range c.subs {
-		subs = append(subs, s)
-	}
-	return subs
+	c.writing = false
+	return nil, true
 }
 
-func (c *conn) writeLoop() {
-	ping := time.NewTicker(c.hub.limits.PingEvery)
-	defer ping.Stop()
-	defer c.ws.Close()
+// flush is the writer: it writes the queue empty, catches up and writes again, until there is nothing left.
+func (c *conn) flush() {
 	for {
-		select {
-		case <-c.gone:
-			return
-		case <-ping.C:
-			if c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(c.hub.limits.WriteWithin)) != nil {
-				return
-			}
-		case <-c.signal:
-			if !c.flush() {
-				return
-			}
-		}
-	}
-}
-
-// flush writes the queue empty, catches up and writes again, until there is nothing left.
-func (c *conn) flush() bool {
-	for {
-		f, closing := c.pop()
+		batch, control, closing := c.take()
 		switch {
 		case closing:
-			c.writeClose()
-			return false
-		case f != nil:
-			if err := c.write(f); err != nil {
-				return false
+			c.finish()
+			return
+		case len(batch) > 0 || control.due || control.pong != nil:
+			if err := c.write(batch, control); err != nil {
+				c.lost(err)
+				return
 			}
 			continue
 		}
-		subs := c.missed()
-		if subs == nil {
-			return true
+		missed, over := c.rest()
+		if over {
+			return
 		}
-		for _, s := range subs {
+		for _, s := range missed {
 			s.cohort.catchUp(s)
 		}
 	}
 }
 
-func (c *conn) write(f *frame) error {
-	c.ws.EnableWriteCompression(f.size >= c.hub.limits.CompressionFloor)
-	if err := c.ws.SetWriteDeadline(time.Now().Add(c.hub.limits.WriteWithin)); err != nil {
+func (c *conn) write(batch []*frame, control pings) error {
+	if control.due || control.pong != nil {
+		if err := c.wire.ping(control); err != nil {
+			return err
+		}
+	}
+	if len(batch) == 0 {
+		return nil
+	}
+	if err := c.wire.write(batch); err != nil {
 		return err
 	}
-	if err := c.ws.WritePreparedMessage(f.prepared); err != nil {
-		return err
+	size := 0
+	for _, f := range batch {
+		size += len(f.data)
 	}
-	c.hub.stats.frames.Inc()
-	c.hub.stats.bytes.Add(float64(f.size))
+	c.hub.stats.frames.Add(float64(len(batch)))
+	c.hub.stats.bytes.Add(float64(size))
 	return nil
 }
 
-func (c *conn) writeClose() {
+// lost ends a connection that cannot be written. One that took nothing for as long as a write may last is one that stays behind; it
+// cannot be told, because a part of a frame stands in its way.
+func (c *conn) lost(err error) {
 	c.mu.Lock()
-	code, text := c.closeCode, c.closeText
+	c.closing, c.queue = true, nil
 	c.mu.Unlock()
-	c.hub.stats.closed(code)
-	msg := websocket.FormatCloseMessage(code, text)
-	err := c.ws.WriteControl(websocket.CloseMessage, msg, time.Now().Add(time.Second))
-	close(c.told)
-	if err != nil {
-		return // the client is gone already
+	var timeout interface{ Timeout() bool }
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		c.hub.stats.closed(CloseTooSlow)
 	}
-	select { // give it a moment to answer, so that the code arrives before the socket ends
-	case <-c.gone:
-	case <-time.After(time.Second):
-	}
+	c.shut()
 }
 
-func (c *conn) readLoop() {
-	defer close(c.gone)
-	l := c.hub.limits
-	c.ws.SetReadLimit(int64(l.FrameBytes))
-	alive := func() error { return c.ws.SetReadDeadline(time.Now().Add(2*l.PingEvery + 5*time.Second)) }
-	c.ws.SetPongHandler(func(string) error { return alive() })
-	if c.ws.SetReadDeadline(time.Now().Add(l.HelloWithin)) != nil {
-		return
-	}
-	for {
-		kind, data, err := c.readFrame()
-		if err == errTooLarge {
-			c.close(CloseTooLarge, fmt.Sprintf("a frame may have %d bytes", l.FrameBytes))
-			c.drainUntilClosed()
-			return
+func (c *conn) finish() {
+	c.mu.Lock()
+	code, text, ours := c.closeCode, c.closeText, !c.answering
+	c.queue = nil
+	c.mu.Unlock()
+	if code != 0 {
+		if ours {
+			c.hub.stats.closed(code)
 		}
-		if err != nil {
-			var timeout net.Error
-			if !c.greeted && errors.As(err, &timeout) && timeout.Timeout() {
-				c.close(CloseHelloTimeout, fmt.Sprintf("no hello within %v", l.HelloWithin))
-				select { // a socket whose read timed out cannot be read on
-				case <-c.told:
-				case <-time.After(l.WriteWithin):
-				}
+		if c.wire.end(code, text) == nil {
+			select { // give the client a moment to answer, so that the code arrives before the socket ends
+			case <-c.gone:
+			case <-time.After(time.Second):
 			}
-			return
-		}
-		if !c.bucket.take(time.Now(), l.FramesPerSecond) {
-			c.close(CloseTooMany, fmt.Sprintf("more than %d frames a second", l.FramesPerSecond))
-			c.drainUntilClosed()
-			return
-		}
-		var f clientFrame
-		if kind != websocket.TextMessage || json.Unmarshal(data, &f) != nil || f.Type == "" {
-			c.close(CloseMalformed, "a frame must be a JSON object with a type")
-			c.drainUntilClosed()
-			return
-		}
-		if alive() != nil || !c.handle(&f) {
-			c.drainUntilClosed()
-			return
 		}
 	}
+	c.shut()
 }
 
-var errTooLarge = errors.New("frame too large")
-
-// readFrame limits what a frame unpacks to: the socket's own limit counts compressed bytes.
-func (c *conn) readFrame() (kind int, data []byte, err error) {
-	kind, r, err := c.ws.NextReader()
-	if err != nil {
-		return 0, nil, err
+func (c *conn) shut() {
+	if err := c.wire.close(); err != nil {
+		c.hub.log.Debug("closing a live connection", "session", c.session, "error", err)
 	}
-	limit := c.hub.limits.FrameBytes
-	data, err = io.ReadAll(io.LimitReader(r, int64(limit)+1))
-	if err == nil && len(data) > limit || errors.Is(err, websocket.ErrReadLimit) {
-		err = errTooLarge
-	}
-	return kind, data, err
+	close(c.ended)
 }
 
-// drainUntilClosed reads on until the client answers our close or the writer ends the socket.
-func (c *conn) drainUntilClosed() {
-	_ = c.ws.SetReadDeadline(time.Now().Add(2 * time.Second)) // a dead socket fails the read below
-	for {
-		if _, _, err := c.ws.ReadMessage(); err != nil {
-			return
-		}
-	}
-}
-
-// handle acts on one frame; false ends the connection.
-func (c *conn) handle(f *clientFrame) bool {
-	if f.Type != "hello" && !c.greeted {
-		c.close(CloseMalformed, "the first frame must be hello")
-		return false
-	}
-	switch f.Type {
-	case "hello":
-		return c.hello(f)
-	case "sub":
-		c.subscribe(f)
-	case "unsub", "pause", "resume":
-		c.mu.Lock()
-		s := c.subs[f.ID]
-		c.mu.Unlock()
-		switch {
-		case s == nil:
-			c.problem(f.ID, &Problem{Title: "No such subscription", Status: 404, Detail: fmt.Sprintf("there is no subscription with id %q on this connection", f.ID), Param: "id"})
-		case f.Type == "unsub":
-			c.release(s)
-			s.cohort.leave(s)
-		default:
-			s.cohort.pause(s, f.Type == "pause")
-		}
-	case "ping":
-		c.send(map[string]any{"type": "pong", "n": f.N, "server_time": time.Now().UTC()})
-	default:
-		c.problem(f.ID, &Problem{Title: "Unknown frame", Status: 400, Detail: fmt.Sprintf("type %q is not known; use hello, sub, unsub, pause, resume or ping", f.Type), Param: "type"})
-	}
-	return true
-}
-
-func (c *conn) hello(f *clientFrame) bool {
-	if c.greeted {
-		c.close(CloseConflict, "hello was sent twice")
-		return false
-	}
-	if c.hub.authorize != nil && !c.hub.authorize(f.Token) {
-		c.close(CloseUnauthorized, "the token is missing or wrong")
-		return false
-	}
-	c.greeted = true
-	l := c.hub.limits
-	c.send(welcomeFrame{Type: "welcome", Session: c.session, ServerTime: time.Now().UTC(), Build: c.hub.build, Limits: welcomeLimits{
-		FrameBytes: l.FrameBytes, Subscriptions: l.Subscriptions, FramesPerSecond: l.FramesPerSecond,
-		IntervalMinMS: l.IntervalMin.Milliseconds(), IntervalDefaultMS: l.IntervalDefault.Milliseconds(),
-		IntervalMaxMS: l.IntervalMax.Milliseconds(), SnapshotPage: l.SnapshotPage,
-	}})
-	return true
-}
-
-func (c *conn) subscribe(f *clientFrame) {
-	l := c.hub.limits
-	interval := l.IntervalDefault
-	if f.IntervalMS != 0 {
-		interval = time.Duration(f.IntervalMS) * time.Millisecond
-	}
-	refuse := func(status int, title, param, detail string) {
-		c.problem(f.ID, &Problem{Title: title, Status: status, Detail: detail, Param: param})
-	}
+// subscription is the one with the id, nil where there is none.
+func (c *conn) subscription(id string) *subscription {
 	c.mu.Lock()
-	_, taken := c.subs[f.ID]
-	count := len(c.subs)
-	c.mu.Unlock()
-	switch {
-	case f.ID == "" || len(f.ID) > 64:
-		refuse(422, "Bad id", "id", "a subscription needs an id of 1 to 64 bytes")
-		return
-	case taken:
-		refuse(409, "Id in use", "id", fmt.Sprintf("subscription %q exists on this connection; unsub it first", f.ID))
-		return
-	case count >= l.Subscriptions:
-		refuse(429, "Too many subscriptions", "", fmt.Sprintf("a connection may hold %d subscriptions", l.Subscriptions))
-		return
-	case interval < l.IntervalMin || interval > l.IntervalMax:
-		refuse(422, "Bad interval", "interval_ms", fmt.Sprintf("interval_ms must be %d to %d", l.IntervalMin.Milliseconds(), l.IntervalMax.Milliseconds()))
-		return
+	defer c.mu.Unlock()
+	for _, s := range c.subs {
+		if s.id == id {
+			return s
+		}
 	}
-	filter := make(map[string][]string, len(f.Filter))
-	for name, v := range f.Filter {
-		filter[name] = v
-	}
-	co, err := c.hub.cohort(f.Topic, filter, interval)
-	if err != nil {
-		c.refuse(f.ID, err)
-		return
-	}
-	s := &subscription{id: f.ID, conn: c, cohort: co}
-	c.mu.Lock()
-	c.subs[f.ID] = s
-	c.mu.Unlock()
-	c.hub.stats.subscriptions.Inc()
-	var epoch string
-	var seq uint64
-	if f.Resume != nil {
-		epoch, seq = f.Resume.Epoch, f.Resume.Seq
-	}
-	if err := co.join(s, epoch, seq); err != nil {
-		c.release(s)
-		co.leave(s)
-		c.refuse(f.ID, err)
-	}
+	return nil
 }
 
 // release takes a subscription off the connection; false where it is gone already.
 func (c *conn) release(s *subscription) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.subs[s.id] != s {
+	i := slices.Index(c.subs, s)
+	if i < 0 {
 		return false
 	}
-	delete(c.subs, s.id)
+	c.subs = slices.Delete(c.subs, i, i+1)
 	c.hub.stats.subscriptions.Dec()
 	return true
+}
+
+// releaseAll empties the connection.
+func (c *conn) releaseAll() []*subscription {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	subs := c.subs
+	c.subs = nil
+	return subs
 }
 
 // refuse tells why a subscription was not made: a Problem as it is, anything else as the server's failure.
@@ -439,46 +359,7 @@ func (c *conn) send(v any) {
 	if len(c.queue) >= 4*c.hub.limits.QueueFrames {
 		c.closing, c.closeCode, c.closeText = true, CloseTooSlow, "answers are not read"
 	} else {
-		c.queue, c.queued = append(c.queue, f), c.queued+f.size
+		c.queue, c.queued, c.quiet = append(c.queue, f), c.queued+len(data), false
 	}
 	c.poke()
-}
-
-// idle tells whether nothing waits: a tick is then worth sending.
-func (c *conn) idle() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.queue) == 0
-}
-
-func (c *conn) subscriptions() []*subscription {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	subs := make([]*subscription, 0, len(c.subs))
-	for _, s := range c.subs {
-		subs = append(subs, s)
-	}
-	c.subs = map[string]*subscription{}
-	return slices.Clip(subs)
-}
-
-// bucket lets a client send at a mean rate with bursts of twice that.
-type bucket struct {
-	tokens float64
-	at     time.Time
-}
-
-func (b *bucket) take(now time.Time, perSecond int) bool {
-	full := 2 * float64(perSecond)
-	if b.at.IsZero() {
-		b.tokens = full
-	} else {
-		b.tokens = min(full, b.tokens+now.Sub(b.at).Seconds()*float64(perSecond))
-	}
-	b.at = now
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -18,6 +17,8 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/views/query"
 )
 
 // Config is what a Hub needs. Topics and Freshness are required.
@@ -74,7 +75,7 @@ func New(cfg Config) *Hub {
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.upgrader = websocket.Upgrader{
-		ReadBufferSize: 1024, WriteBufferSize: 4096, WriteBufferPool: &sync.Pool{},
+		ReadBufferSize: readBuffer, WriteBufferSize: 4096, WriteBufferPool: &sync.Pool{},
 		Subprotocols: []string{Subprotocol}, EnableCompression: true, CheckOrigin: h.allowed,
 		HandshakeTimeout: cfg.Limits.HelloWithin,
 	}
@@ -92,6 +93,9 @@ func (h *Hub) Resync() { h.pending.Resync() }
 
 // AlertsChanged notes that alerts changed; it never blocks.
 func (h *Hub) AlertsChanged() { h.pending.AlertsChanged() }
+
+// Orders is the listener for the table of orders. Of its rows it notes those that someone watches.
+func (h *Hub) Orders() query.Listener { return (*orderChanges)(h.pending) }
 
 // Run spreads changes, sends ticks and ends what stands still, until ctx ends. Then it closes all connections with 1012.
 func (h *Hub) Run(ctx context.Context) error {
@@ -148,14 +152,10 @@ func (h *Hub) tick(now time.Time) {
 		h.log.Error("a tick could not be written", "error", err)
 		return
 	}
+	h.pending.secondPassed()
 	f := newFrame(data)
 	for _, c := range h.allConns() {
-		switch {
-		case c.stuck() > h.limits.BehindFor:
-			c.close(CloseTooSlow, fmt.Sprintf("behind for more than %v", h.limits.BehindFor))
-		case c.idle():
-			c.enqueue(f)
-		}
+		c.tick(now, f)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -166,6 +166,9 @@ func (h *Hub) tick(now time.Time) {
 		if over {
 			c.cancel()
 			delete(h.cohorts, key)
+			if w, ok := c.feed.(Watching); ok {
+				h.pending.unwatch(w.Watches())
+			}
 		}
 	}
 	h.stats.cohorts.Set(float64(len(h.cohorts)))
@@ -194,35 +197,45 @@ func (h *Hub) cohort(topic string, filter map[string][]string, interval time.Dur
 	ctx, cancel := context.WithCancel(h.ctx)
 	c := &cohort{hub: h, key: key, epoch: fmt.Sprintf("%s-%d", h.epoch, h.made), interval: interval, feed: feed,
 		wake: make(chan struct{}, 1), cancel: cancel, subs: map[*subscription]struct{}{}, idleSince: time.Now()}
+	_, c.telling = feed.(Telling)
+	if w, ok := feed.(Watching); ok {
+		h.pending.watch(w.Watches())
+	}
 	h.cohorts[key] = c
 	h.wait.Go(func() { c.run(ctx) })
 	h.stats.cohorts.Set(float64(len(h.cohorts)))
 	return c, nil
 }
 
-// ServeHTTP upgrades to weir.v1 and serves the connection until it ends.
+// ServeHTTP upgrades to weir.v1. The connection lives on after it returns.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ws, err := h.upgrader.Upgrade(w, r, nil)
+	held := new(cork)
+	ws, err := h.upgrader.Upgrade(&corking{w, held}, r, nil)
 	if err != nil {
 		h.stats.refused.Inc() // Upgrade has answered with the reason
 		return
 	}
+	c := newConn(h, &socket{ws, held, &h.limits}, rand.Text(), addressOf(r))
+	code, why := CloseSubprotocol, "offer the subprotocol "+Subprotocol
+	if ws.Subprotocol() == Subprotocol {
+		code, why = h.admit(c)
+	}
+	if code == 0 {
+		go c.read(ws)
+		return
+	}
+	go func() { drainSocket(ws); close(c.gone) }()
+	c.close(code, why)
+	<-c.ended
+	<-c.gone
+}
+
+func addressOf(r *http.Request) string {
 	address, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
-		address = r.RemoteAddr
+		return r.RemoteAddr
 	}
-	c := &conn{hub: h, ws: ws, session: rand.Text(), address: address, signal: make(chan struct{}, 1),
-		gone: make(chan struct{}), told: make(chan struct{}), subs: map[string]*subscription{}}
-	if ws.Subprotocol() != Subprotocol {
-		c.close(CloseSubprotocol, "offer the subprotocol "+Subprotocol)
-	} else if code, why := h.admit(c); code != 0 {
-		c.close(code, why)
-	} else {
-		defer h.forget(c)
-	}
-	go c.readLoop()
-	c.writeLoop()
-	<-c.gone
+	return address
 }
 
 // admit counts a connection in, or says why not.
@@ -235,7 +248,7 @@ func (h *Hub) admit(c *conn) (code int, why string) {
 	case len(h.conns) >= h.limits.Connections:
 		return CloseTryLater, "the server is full"
 	case h.byAddr[c.address] >= h.limits.PerAddress:
-		return CloseTooMany, fmt.Sprintf("more than %d connections from one address", h.limits.PerAddress)
+		return CloseTooMany, fmt.Sprintf("more than %d connections of one address", h.limits.PerAddress)
 	}
 	h.conns[c] = struct{}{}
 	h.byAddr[c.address]++
@@ -245,7 +258,7 @@ func (h *Hub) admit(c *conn) (code int, why string) {
 }
 
 func (h *Hub) forget(c *conn) {
-	for _, s := range c.subscriptions() {
+	for _, s := range c.releaseAll() {
 		s.cohort.leave(s)
 		h.stats.subscriptions.Dec()
 	}
@@ -265,7 +278,7 @@ func (h *Hub) drain() {
 	h.draining = true
 	h.mu.Unlock()
 	for _, c := range h.allConns() {
-		c.send(map[string]any{"type": "goaway", "reconnect_after_ms": 1000})
+		c.send(goawayFrame{Type: "goaway", ReconnectAfterMS: reconnectAfter.Milliseconds()})
 		c.closeAfterQueue(CloseRestart, "the server is stopping")
 	}
 	h.cancel()
@@ -275,8 +288,8 @@ func (h *Hub) drain() {
 	case <-done:
 	case <-time.After(2 * time.Second):
 		for _, c := range h.allConns() {
-			if err := c.ws.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-				h.log.Debug("closing a websocket", "error", err)
+			if err := c.wire.close(); err != nil {
+				h.log.Debug("closing a live connection", "error", err)
 			}
 		}
 		<-done

@@ -25,7 +25,7 @@ type MetricTopics struct {
 func (m MetricTopics) Open(topic string, filter map[string][]string) (Feed, error) {
 	name, ok := strings.CutPrefix(topic, "metrics/")
 	if !ok {
-		return nil, &Problem{Title: "No such topic", Status: 404, Param: "topic", Detail: "topics are alerts and metrics/<name>; GET /v1/metrics lists the names"}
+		return nil, &Problem{Title: "No such topic", Status: 404, Param: "topic", Detail: "topics are metrics/<name> (GET /v1/metrics lists the names), alerts, orders/<id>, orders and status"}
 	}
 	q, err := m.Catalogue.Parse(name, url.Values(filter))
 	if err != nil {

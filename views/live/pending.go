@@ -3,6 +3,7 @@ package live
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // pendingBound is how many distinct (table row group) keys may wait between two turns of the hub. Beyond it single changes are
@@ -15,16 +16,25 @@ type Changed struct {
 	All      bool                // too much changed to name, or rows went away unseen
 	Progress bool                // the watermark or the set of partitions moved
 	Alerts   bool                // alerts changed, or their table moved
+	Orders   map[string]struct{} // watched orders that changed
+	// OrdersMoved tells that the set of recovered partitions of the orders may have changed; OrdersAll that any row may have.
+	OrdersMoved, OrdersAll bool
+	Second                 bool // a second has passed
 }
 
 // Empty tells whether nothing changed.
-func (c Changed) Empty() bool { return len(c.Groups) == 0 && !c.All && !c.Progress && !c.Alerts }
+func (c Changed) Empty() bool {
+	return len(c.Groups) == 0 && !c.All && !c.Progress && !c.Alerts && len(c.Orders) == 0 && !c.OrdersMoved && !c.OrdersAll && !c.Second
+}
 
 // pending collects changes from the tables' goroutines. Its methods take a lock for a map insert and never wait for a reader.
 type pending struct {
 	mu      sync.Mutex
 	changed Changed
-	wake    chan struct{} // holds one token while changed is not empty
+	watched map[string]int // orders that feeds watch, and how many do
+	wake    chan struct{}  // holds one token while changed is not empty
+	// watching is len(watched) > 0: the busy table of orders passes by without a lock while nobody watches.
+	watching atomic.Bool
 }
 
 func newPending() *pending { return &pending{wake: make(chan struct{}, 1)} }
@@ -68,7 +78,73 @@ func (p *pending) AlertsChanged() {
 // Resync notes that rows may have changed without RowChanged: a table was rebuilt.
 func (p *pending) Resync() {
 	p.mu.Lock()
-	p.changed = Changed{All: true, Progress: true, Alerts: p.changed.Alerts}
+	p.changed.All, p.changed.Progress, p.changed.Groups = true, true, nil
+	p.mu.Unlock()
+	p.signal()
+}
+
+// secondPassed wakes feeds of what has no changes to tell of.
+func (p *pending) secondPassed() {
+	p.mu.Lock()
+	p.changed.Second = true
+	p.mu.Unlock()
+	p.signal()
+}
+
+func (p *pending) watch(ids []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.watched == nil {
+		p.watched = map[string]int{}
+	}
+	for _, id := range ids {
+		p.watched[id]++
+	}
+	p.watching.Store(len(p.watched) > 0)
+}
+
+func (p *pending) unwatch(ids []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range ids {
+		if p.watched[id]--; p.watched[id] <= 0 {
+			delete(p.watched, id)
+		}
+	}
+	p.watching.Store(len(p.watched) > 0)
+}
+
+// orderChanges is pending as the listener of the table of orders.
+type orderChanges pending
+
+func (o *orderChanges) RowChanged(id string) {
+	p := (*pending)(o)
+	if !p.watching.Load() {
+		return
+	}
+	p.mu.Lock()
+	_, watched := p.watched[id]
+	if watched {
+		if p.changed.Orders == nil {
+			p.changed.Orders = map[string]struct{}{}
+		}
+		p.changed.Orders[strings.Clone(id)] = struct{}{}
+	}
+	p.mu.Unlock()
+	if watched {
+		p.signal()
+	}
+}
+
+func (o *orderChanges) ProgressChanged() { (*pending)(o).ordersMoved(false) }
+func (o *orderChanges) Resync()          { (*pending)(o).ordersMoved(true) }
+
+func (p *pending) ordersMoved(all bool) {
+	if !p.watching.Load() {
+		return
+	}
+	p.mu.Lock()
+	p.changed.OrdersMoved, p.changed.OrdersAll = true, p.changed.OrdersAll || all
 	p.mu.Unlock()
 	p.signal()
 }

@@ -51,13 +51,16 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		FrameBytes: 16 << 10, Subscriptions: 32, FramesPerSecond: 20,
-		Connections: 12_000, PerAddress: 12_000, Cohorts: 1_000,
+		Connections: 12_000, PerAddress: 2_000, Cohorts: 1_000,
 		IntervalMin: 20 * time.Millisecond, IntervalDefault: 100 * time.Millisecond, IntervalMax: 10 * time.Second,
 		SnapshotPage: 5_000, QueueFrames: 64, QueueBytes: 4 << 20,
-		BehindFor: 30 * time.Second, HelloWithin: 5 * time.Second, PingEvery: 20 * time.Second, WriteWithin: 10 * time.Second,
+		BehindFor: 30 * time.Second, HelloWithin: 5 * time.Second, PingEvery: 20 * time.Second, WriteWithin: 30 * time.Second,
 		Linger: 30 * time.Second, CompressionFloor: 512, History: 256,
 	}
 }
+
+// reconnectAfter is how long clients of a server that stops should stay away.
+const reconnectAfter = time.Second
 
 // coalesce is how long the first change after a quiet spell waits for its siblings: the other rows of the same transaction.
 const coalesce = 5 * time.Millisecond
@@ -135,6 +138,7 @@ type welcomeLimits struct {
 type snapBody struct {
 	Epoch string            `json:"epoch"`
 	Seq   uint64            `json:"seq"`
+	Page  int               `json:"page"` // from 0
 	Info  json.RawMessage   `json:"info,omitempty"`
 	Rows  []json.RawMessage `json:"rows"`
 	More  bool              `json:"more"`
@@ -145,7 +149,20 @@ type deltaBody struct {
 	From uint64            `json:"from"`
 	To   uint64            `json:"to"`
 	Ops  []json.RawMessage `json:"ops"`
+	// ServerTime is when the frame was made: what passes until it arrives is delay of the server, the network and the client.
+	ServerTime time.Time `json:"server_time"`
 	Freshness
+}
+
+type goawayFrame struct {
+	Type             string `json:"type"`
+	ReconnectAfterMS int64  `json:"reconnect_after_ms"`
+}
+
+type pongFrame struct {
+	Type       string    `json:"type"`
+	N          int64     `json:"n"`
+	ServerTime time.Time `json:"server_time"`
 }
 
 type tickFrame struct {
