@@ -87,6 +87,9 @@ type Serve struct {
 	Listen         string   `yaml:"listen"`
 	AllowedOrigins []string `yaml:"allowed_origins"`
 	PublicURL      string   `yaml:"public_url"` // of the dashboard, in links; "": no links
+	// Connections of live push, in all and of one address.
+	Connections           int `yaml:"connections"`
+	ConnectionsPerAddress int `yaml:"connections_per_address"`
 }
 
 // Process are settings of a process that runs groups and nothing else.
@@ -136,6 +139,12 @@ type Bench struct {
 	Rate    int           `yaml:"rate"` // events a second
 	Warm    time.Duration `yaml:"warm"`
 	Measure time.Duration `yaml:"measure"`
+	// Clients are websockets that a view server is loaded with; 0: none. Subs are the subscriptions of each, Stuck the share of those
+	// that never read, Interval what they subscribe with.
+	Clients  int           `yaml:"clients"`
+	Subs     int           `yaml:"subs"`
+	Stuck    Share         `yaml:"stuck"`
+	Interval time.Duration `yaml:"interval"`
 }
 
 // Output is how commands print what they found.

@@ -86,6 +86,8 @@ var keys = []Key{
 
 	{Path: "serve.listen", Flag: "listen", On: onServer, Help: "address of dashboard and HTTP API"},
 	{Path: "serve.allowed_origins", Flag: "allow-origin", On: onServer, Help: "origins of pages, beside the server's own, that may open a websocket"},
+	{Path: "serve.connections", Help: "connections of live push that the server takes, in all"},
+	{Path: "serve.connections_per_address", Help: "and of one address; behind a proxy all have its address"},
 	{Path: "serve.public_url", Help: "address of the dashboard as people reach it, for links in what webhooks send (default: no links)"},
 	{Path: "process.listen", Flag: "listen", On: []string{"process"}, Help: "address of /metrics and /healthz (default: none)"},
 	{Path: "up.kafka_listen", Flag: "kafka-listen", On: []string{"up"}, Help: "address of the embedded Kafka broker"},
@@ -115,6 +117,10 @@ var keys = []Key{
 	{Path: "bench.rate", Flag: "rate", On: []string{"bench"}, Help: "events a second of the paced part (0: leave it out)"},
 	{Path: "bench.warm", Flag: "warm", On: []string{"bench"}, Help: "time at the start of the paced part that is not measured"},
 	{Path: "bench.measure", Flag: "measure", On: []string{"bench"}, Help: "measured time of the paced part"},
+	{Path: "bench.clients", Flag: "clients", On: []string{"bench"}, Help: "measure live push instead, with so many websockets (0: none)"},
+	{Path: "bench.subs", Flag: "subs", On: []string{"bench"}, Help: "subscriptions of each websocket"},
+	{Path: "bench.stuck", Flag: "stuck", On: []string{"bench"}, Help: "share of the websockets that never read"},
+	{Path: "bench.interval", Flag: "interval", On: []string{"bench"}, Help: "least time between deltas that the websockets ask for"},
 	{Path: "process.stock_goka", Flag: "stock-goka", On: []string{"process", "bench"}, Help: "run the groups on unmodified goka, which loses and doubles events at a crash: for comparing only"},
 
 	{Path: "log.level", Flag: "log-level", On: onAll, Help: "least level to log", OneOf: []string{"debug", "info", "warn", "error"}},
@@ -147,6 +153,8 @@ func (k Key) Type() string {
 		return "duration"
 	case Bytes:
 		return "size"
+	case Share:
+		return "share"
 	case time.Time:
 		return "time"
 	case []string:

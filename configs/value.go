@@ -53,6 +53,21 @@ func (b Bytes) String() string {
 	return strconv.FormatInt(int64(b), 10)
 }
 
+// Share is a part of a whole, 0 to 1; it is written as a percentage.
+type Share float64
+
+// ParseShare reads a percentage such as 1%.
+func ParseShare(s string) (Share, error) {
+	number, ok := strings.CutSuffix(strings.TrimSpace(s), "%")
+	n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if !ok && n != 0 || err != nil || !(n >= 0 && n <= 100) {
+		return 0, fmt.Errorf("%q is no percentage; write it like 1%%", s)
+	}
+	return Share(n / 100), nil
+}
+
+func (s Share) String() string { return strconv.FormatFloat(float64(s)*100, 'g', 6, 64) + "%" }
+
 const day = 24 * time.Hour
 
 // ParseDuration reads what time.ParseDuration reads, and days: 180d, 1d12h.
@@ -100,6 +115,8 @@ func set(v reflect.Value, text string) error {
 		return into(p, text, ParseDuration)
 	case *Bytes:
 		return into(p, text, ParseBytes)
+	case *Share:
+		return into(p, text, ParseShare)
 	case *time.Time:
 		return into(p, text, parseTime)
 	case *[]string:

@@ -14,6 +14,7 @@ import (
 
 	"weir/topology"
 	"weir/topology/table"
+	"weir/views/live"
 	"weir/views/query"
 )
 
@@ -40,9 +41,10 @@ type Deps struct {
 	Alerts    Alerts              // nil: this server tells nothing of fraud
 	Entities  Entities            // nil: as Alerts
 	Commands  Commands            // nil: no decisions are taken here
+	Letters   DeadLetters         // nil: no dead letters are read here
 	Topology  topology.Graph      // without groups: the one of the usual names
 	Gatherer  prometheus.Gatherer // nil: no /metrics
-	Live      http.Handler        // /v1/ws; nil: 404
+	Live      http.Handler        // live.Paths; nil: 404
 	Dashboard http.Handler        // everything else; nil: 404
 	Version   string
 	Logger    *slog.Logger
@@ -99,7 +101,9 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 		mux.Handle("GET /metrics", promhttp.HandlerFor(deps.Gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	}
 	if deps.Live != nil {
-		mux.Handle("GET /v1/ws", deps.Live)
+		for _, path := range live.Paths() {
+			mux.Handle("GET "+path, deps.Live)
+		}
 	}
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusNotFound, "there is no "+r.URL.Path+"; /openapi.json lists what there is")
@@ -131,6 +135,7 @@ func (s *server) register(a huma.API) {
 	s.registerBacktests(a)
 	s.registerAlerts(a)
 	s.registerEntities(a)
+	s.registerDeadLetters(a)
 }
 
 type healthOutput struct {

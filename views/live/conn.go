@@ -38,8 +38,8 @@ type wire interface {
 	write(frames []*frame) error
 	// ping asks the client for a sign of life, and answers one that it asked for.
 	ping(n pings) error
-	// end says goodbye with a code.
-	end(code int, text string) error
+	// end says goodbye with a code, and tells whether the client answers that.
+	end(code int, text string) (answers bool, err error)
 	close() error
 }
 
@@ -279,7 +279,7 @@ func (c *conn) finish() {
 		if ours {
 			c.hub.stats.closed(code)
 		}
-		if c.wire.end(code, text) == nil {
+		if answers, err := c.wire.end(code, text); answers && err == nil {
 			select { // give the client a moment to answer, so that the code arrives before the socket ends
 			case <-c.gone:
 			case <-time.After(time.Second):

@@ -33,7 +33,7 @@ type Config struct {
 	Registry       prometheus.Registerer
 }
 
-// Hub accepts websockets and spreads changes to cohorts. It is an http.Handler for /v1/ws.
+// Hub accepts connections and spreads changes to cohorts. It is an http.Handler for Paths.
 type Hub struct {
 	topics    Topics
 	freshness func() Freshness
@@ -207,8 +207,20 @@ func (h *Hub) cohort(topic string, filter map[string][]string, interval time.Dur
 	return c, nil
 }
 
-// ServeHTTP upgrades to weir.v1. The connection lives on after it returns.
+// ServeHTTP serves the paths of live push: StreamPath, DocumentPath, and any other as SocketPath.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case StreamPath:
+		h.Stream(w, r)
+	case DocumentPath:
+		serveDocument(w, r)
+	default:
+		h.Upgrade(w, r)
+	}
+}
+
+// Upgrade makes a request a websocket that speaks weir.v1. The connection lives on after it returns.
+func (h *Hub) Upgrade(w http.ResponseWriter, r *http.Request) {
 	held := new(cork)
 	ws, err := h.upgrader.Upgrade(&corking{w, held}, r, nil)
 	if err != nil {

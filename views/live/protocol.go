@@ -8,6 +8,16 @@ import (
 // Subprotocol is the name that both sides agree on in Sec-WebSocket-Protocol.
 const Subprotocol = "weir.v1"
 
+// Where a server offers live push.
+const (
+	SocketPath   = "/v1/ws"
+	StreamPath   = "/v1/stream"
+	DocumentPath = "/v1/asyncapi.json"
+)
+
+// Paths are the paths that a Hub serves.
+func Paths() []string { return []string{SocketPath, StreamPath, DocumentPath} }
+
 // Close codes. 1012 and 1013 ask the client to come back (with full jitter); the others say what it must change first.
 const (
 	CloseTooLarge     = 1009 // a frame larger than the limit
@@ -72,12 +82,15 @@ type clientFrame struct {
 	Topic      string            `json:"topic"`
 	Filter     map[string]values `json:"filter"`
 	IntervalMS int64             `json:"interval_ms"`
-	Resume     *struct {
-		Epoch string `json:"epoch"`
-		Seq   uint64 `json:"seq"`
-	} `json:"resume"`
-	Token string `json:"token"`
-	N     int64  `json:"n"`
+	Resume     *resume           `json:"resume"`
+	Token      string            `json:"token"`
+	N          int64             `json:"n"`
+}
+
+// resume is where a client stood when its connection ended.
+type resume struct {
+	Epoch string `json:"epoch"`
+	Seq   uint64 `json:"seq"`
 }
 
 // values is a query parameter: one string or a list of them.
@@ -163,6 +176,13 @@ type pongFrame struct {
 	Type       string    `json:"type"`
 	N          int64     `json:"n"`
 	ServerTime time.Time `json:"server_time"`
+}
+
+// closeFrame says on a stream what a websocket says in its close frame.
+type closeFrame struct {
+	Type   string `json:"type"`
+	Code   int    `json:"code"`
+	Reason string `json:"reason"`
 }
 
 type tickFrame struct {

@@ -53,10 +53,10 @@ func (s *socket) ping(n pings) error {
 	return errors.Join(err, s.cork.release(s.limits.WriteWithin))
 }
 
-func (s *socket) end(code int, text string) error {
+func (s *socket) end(code int, text string) (answers bool, err error) {
 	s.cork.hold()
-	err := s.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, text), time.Time{})
-	return errors.Join(err, s.cork.release(time.Second))
+	err = s.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, text), time.Time{})
+	return true, errors.Join(err, s.cork.release(time.Second))
 }
 
 func (s *socket) close() error {
