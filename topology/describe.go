@@ -46,6 +46,44 @@ type Graph struct {
 	Topics []TopicNode `json:"topics"`
 	Groups []GroupNode `json:"groups"`
 	Server ServerNode  `json:"server"`
+	Edges  []Edge      `json:"edges"`
+}
+
+// ServerName is what edges call the view server.
+const ServerName = "view server"
+
+// Edge is one way that records go: from a topic into a group or the view server, or from there into a topic.
+type Edge struct {
+	From     string `json:"from"`
+	To       string `json:"to"`
+	Kind     string `json:"kind" enum:"reads,writes,keeps,follows" doc:"keeps: a group's table; follows: the view server's copy of it"`
+	Feedback bool   `json:"feedback,omitempty" doc:"against the journey: what people decide"`
+}
+
+// The kinds of edges.
+const (
+	Reads   = "reads"
+	Writes  = "writes"
+	Keeps   = "keeps"
+	Follows = "follows"
+)
+
+func (g *Graph) connect() {
+	for _, group := range g.Groups {
+		for _, t := range group.Reads {
+			g.Edges = append(g.Edges, Edge{From: t, To: group.Name, Kind: Reads})
+		}
+		for _, t := range group.Writes {
+			g.Edges = append(g.Edges, Edge{From: group.Name, To: t, Kind: Writes})
+		}
+		g.Edges = append(g.Edges, Edge{From: group.Name, To: group.Table, Kind: Keeps})
+	}
+	for _, t := range g.Server.Follows {
+		g.Edges = append(g.Edges, Edge{From: t, To: ServerName, Kind: Follows})
+	}
+	for _, t := range g.Server.Writes {
+		g.Edges = append(g.Edges, Edge{From: ServerName, To: t, Kind: Writes, Feedback: true})
+	}
 }
 
 const (
@@ -89,6 +127,7 @@ func Describe(n Names, sources ...string) Graph {
 	for _, group := range g.Groups {
 		g.Server.Follows = append(g.Server.Follows, group.Table)
 	}
+	g.connect()
 	return g
 }
 

@@ -153,7 +153,7 @@ func TestAReplayedRecordIsTheOriginalAndMarked(t *testing.T) {
 	if want := []string{"trace=abc", "weir-replay=3@17", "weir-replays=3"}; !slices.Equal(headers, want) {
 		t.Errorf("%v, want %v", headers, want)
 	}
-	_, n := decode(noteOf(rec, l.id, Place{"payments", 2, 99}, "ada"), listedValue)
+	_, n := decode(noteOf(rec, l.id, Position{"payments", 2, 99}, "ada"), listedValue)
 	if n == nil || n.letter != l.id || n.Author != "ada" || n.Place.String() != "payments/2@99" {
 		t.Errorf("%+v", n)
 	}
@@ -166,9 +166,9 @@ func TestPagesAreTheWholeList(t *testing.T) {
 		var all []*Letter
 		for i := range rapid.IntRange(0, 60).Draw(t, "letters") {
 			l := &Letter{At: noon.Add(time.Duration(rapid.IntRange(0, 9).Draw(t, "at")) * time.Second), id: ID{int32(rapid.IntRange(0, 3).Draw(t, "partition")), int64(i)},
-				Reason: rapid.SampledFrom([]event.Reason{event.ReasonJSON, event.ReasonFuture}).Draw(t, "reason"), Place: Place{Topic: "orders"}}
+				Reason: rapid.SampledFrom([]event.Reason{event.ReasonJSON, event.ReasonFuture}).Draw(t, "reason"), Place: Position{Topic: "orders"}}
 			if rapid.Bool().Draw(t, "replayed") {
-				l.Replayed = &Replayed{}
+				l.Replayed = &ReplayNote{}
 			}
 			all = append(all, l)
 		}
@@ -219,7 +219,7 @@ func TestTheIndexIsBounded(t *testing.T) {
 func TestCountsLeaveTheirOwnFilterOut(t *testing.T) {
 	x := newIndex()
 	for i := range 6 {
-		l := &Letter{At: noon.Add(time.Duration(i) * time.Second), id: ID{0, int64(i)}, Reason: event.ReasonJSON, Place: Place{Topic: fmt.Sprint("t", i%2)}, Replay: Verdict{Can: i < 2}}
+		l := &Letter{At: noon.Add(time.Duration(i) * time.Second), id: ID{0, int64(i)}, Reason: event.ReasonJSON, Place: Position{Topic: fmt.Sprint("t", i%2)}, Replay: ReplayVerdict{Can: i < 2}}
 		if i > 3 {
 			l.Reason = event.ReasonFuture
 		}

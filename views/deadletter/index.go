@@ -39,12 +39,12 @@ type Page struct {
 	Letters []*Letter
 	Next    string // cursor of the page after; "" = none
 	Total   int    // on all pages
-	Reasons map[string]Count
+	Reasons map[string]ReasonCount
 	Topics  map[string]int
 }
 
-// Count tells of the letters of one reason.
-type Count struct {
+// ReasonCount tells of the letters of one reason.
+type ReasonCount struct {
 	Count int       `json:"count"`
 	Last  time.Time `json:"last" doc:"when the newest was refused"`
 	Can   int       `json:"can_replay" doc:"how many of them would be taken if they were replayed now, as far as can be told without their whole values"`
@@ -78,7 +78,7 @@ func (x *index) add(letters []*Letter, notes []note) {
 	slices.SortFunc(x.letters, newer)
 	for _, n := range notes {
 		if l := x.byID[n.letter]; l != nil {
-			l.Replayed = &n.Replayed
+			l.Replayed = &n.ReplayNote
 		}
 	}
 	if len(x.letters) > maxLetters {
@@ -107,7 +107,7 @@ func (x *index) page(f *Filter, cursor string, limit int) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Page{Letters: []*Letter{}, Reasons: map[string]Count{}, Topics: map[string]int{}}
+	p := &Page{Letters: []*Letter{}, Reasons: map[string]ReasonCount{}, Topics: map[string]int{}}
 	for _, l := range x.letters {
 		if !f.hasRest(l) {
 			continue

@@ -48,14 +48,14 @@ func ParseID(text string) (ID, error) {
 	return ID{int32(partition), offset}, nil
 }
 
-// Place is where a record stands.
-type Place struct {
+// Position is where a record stands.
+type Position struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Offset    int64  `json:"offset"`
 }
 
-func (p Place) String() string { return fmt.Sprintf("%s/%d@%d", p.Topic, p.Partition, p.Offset) }
+func (p Position) String() string { return fmt.Sprintf("%s/%d@%d", p.Topic, p.Partition, p.Offset) }
 
 // Bytes are a text where they are one, else base64.
 type Bytes struct {
@@ -100,41 +100,41 @@ func isText(b []byte) bool {
 	return true
 }
 
-// Header is one header of the record that was refused.
-type Header struct {
+// LetterHeader is one header of the record that was refused.
+type LetterHeader struct {
 	Name  string `json:"name"`
 	Value Bytes  `json:"value"`
 }
 
 // Letter is a record that weir could not take.
 type Letter struct {
-	ID       string       `json:"id" doc:"where the letter stands on the dead-letter topic: PARTITION@OFFSET"`
-	At       time.Time    `json:"at" doc:"when it was refused"`
-	Reason   event.Reason `json:"reason"`
-	Detail   string       `json:"detail" doc:"what was found and what was wanted"`
-	Place    Place        `json:"place" doc:"where the record stood that was refused"`
-	Key      Bytes        `json:"key"`
-	Value    Bytes        `json:"value" doc:"in a list its first KiB"`
-	Headers  []Header     `json:"headers" doc:"those that the record came with"`
-	OrderID  string       `json:"order_id,omitempty" doc:"if the value says so"`
-	EventID  string       `json:"event_id,omitempty" doc:"if the value says so"`
-	WasBytes int64        `json:"was_bytes,omitempty" doc:"the record was too large to be kept whole: how large"`
-	Receiver string       `json:"receiver,omitempty" doc:"of reason webhook: who did not take the alert"`
-	ReplayOf string       `json:"replay_of,omitempty" doc:"the letter that this record was before it was replayed and refused again"`
-	Replays  int          `json:"replays,omitempty" doc:"how often this record had been replayed before it was refused"`
-	Replay   Verdict      `json:"replay"`
-	Replayed *Replayed    `json:"replayed" doc:"null: it has not been replayed"`
-	WhatToDo string       `json:"what_to_do"`
+	ID       string         `json:"id" doc:"where the letter stands on the dead-letter topic: PARTITION@OFFSET"`
+	At       time.Time      `json:"at" doc:"when it was refused"`
+	Reason   event.Reason   `json:"reason"`
+	Detail   string         `json:"detail" doc:"what was found and what was wanted"`
+	Place    Position       `json:"place" doc:"where the record stood that was refused"`
+	Key      Bytes          `json:"key"`
+	Value    Bytes          `json:"value" doc:"in a list its first KiB"`
+	Headers  []LetterHeader `json:"headers" doc:"those that the record came with"`
+	OrderID  string         `json:"order_id,omitempty" doc:"if the value says so"`
+	EventID  string         `json:"event_id,omitempty" doc:"if the value says so"`
+	WasBytes int64          `json:"was_bytes,omitempty" doc:"the record was too large to be kept whole: how large"`
+	Receiver string         `json:"receiver,omitempty" doc:"of reason webhook: who did not take the alert"`
+	ReplayOf string         `json:"replay_of,omitempty" doc:"the letter that this record was before it was replayed and refused again"`
+	Replays  int            `json:"replays,omitempty" doc:"how often this record had been replayed before it was refused"`
+	Replay   ReplayVerdict  `json:"replay"`
+	Replayed *ReplayNote    `json:"replayed" doc:"null: it has not been replayed"`
+	WhatToDo string         `json:"what_to_do"`
 
 	id         ID
 	key, value []byte // kept where the verdict changes with the clock
 }
 
-// Replayed is the note that a letter was replayed.
-type Replayed struct {
+// ReplayNote is the note that a letter was replayed.
+type ReplayNote struct {
 	At     time.Time `json:"at"`
 	Author string    `json:"author"`
-	Place  Place     `json:"place" doc:"where the record stands now"`
+	Place  Position  `json:"place" doc:"where the record stands now"`
 }
 
 // How much of a letter is shown in a list, and of one alone: a letter is at most one Kafka record.
@@ -150,24 +150,24 @@ const (
 // note is what a record says that tells of a replay.
 type note struct {
 	letter ID
-	Replayed
+	ReplayNote
 }
 
 // decode reads a record of the dead-letter topic: a letter, or a note; neither where it is not weir's.
 func decode(r *kgo.Record, valueLimit int) (*Letter, *note) {
 	own := map[string]string{}
-	l := &Letter{id: ID{r.Partition, r.Offset}, At: r.Timestamp.UTC(), Key: shown(r.Key, shownKey), Value: shown(r.Value, valueLimit), Headers: []Header{}}
+	l := &Letter{id: ID{r.Partition, r.Offset}, At: r.Timestamp.UTC(), Key: shown(r.Key, shownKey), Value: shown(r.Value, valueLimit), Headers: []LetterHeader{}}
 	for _, h := range r.Headers {
 		if isOwn(h.Key) {
 			own[h.Key] = cut(string(h.Value), maxDetail)
 		} else if len(l.Headers) < maxHeaders {
-			l.Headers = append(l.Headers, Header{cut(h.Key, shownHeader), shown(h.Value, shownHeader)})
+			l.Headers = append(l.Headers, LetterHeader{cut(h.Key, shownHeader), shown(h.Value, shownHeader)})
 		}
 	}
-	slices.SortFunc(l.Headers, func(a, b Header) int { return strings.Compare(a.Name, b.Name) })
-	place := Place{Topic: own[event.HeaderTopic], Partition: int32(number(own[event.HeaderPartition])), Offset: number(own[event.HeaderOffset])}
+	slices.SortFunc(l.Headers, func(a, b LetterHeader) int { return strings.Compare(a.Name, b.Name) })
+	place := Position{Topic: own[event.HeaderTopic], Partition: int32(number(own[event.HeaderPartition])), Offset: number(own[event.HeaderOffset])}
 	if of, err := ParseID(own[HeaderLetter]); err == nil && own[event.HeaderReason] == "" {
-		return nil, &note{of, Replayed{At: l.At, Author: own[HeaderAuthor], Place: place}}
+		return nil, &note{of, ReplayNote{At: l.At, Author: own[HeaderAuthor], Place: place}}
 	}
 	if own[event.HeaderReason] == "" {
 		return nil, nil

@@ -35,8 +35,8 @@ func whatToDo(r event.Reason) string {
 	return "This version of weir does not know the reason; the detail says what was found."
 }
 
-// Verdict says whether a letter may be replayed.
-type Verdict struct {
+// ReplayVerdict says whether a letter may be replayed.
+type ReplayVerdict struct {
 	Can   bool   `json:"can" doc:"it would be taken as far as can be told"`
 	Force bool   `json:"force,omitempty" doc:"it can be replayed by force only"`
 	Why   string `json:"why,omitempty" doc:"why not"`
@@ -46,24 +46,24 @@ type Verdict struct {
 type Check func(key, value []byte) error
 
 // judge decides on one letter. whole tells that value is all of the record's; else the parser is not asked.
-func judge(l *Letter, sources map[string]Check, key, value []byte, whole bool) Verdict {
+func judge(l *Letter, sources map[string]Check, key, value []byte, whole bool) ReplayVerdict {
 	check, source := sources[l.Place.Topic]
 	switch {
 	case l.Reason == reasonWebhook:
-		return Verdict{Why: "it is an alert that a receiver did not take: written back it would be told to all receivers again"}
+		return ReplayVerdict{Why: "it is an alert that a receiver did not take: written back it would be told to all receivers again"}
 	case !source:
-		return Verdict{Why: fmt.Sprintf("%s is no source topic: weir wrote the record itself and has gone on since", l.Place.Topic)}
+		return ReplayVerdict{Why: fmt.Sprintf("%s is no source topic: weir wrote the record itself and has gone on since", l.Place.Topic)}
 	case l.WasBytes > 0:
-		return Verdict{Why: fmt.Sprintf("only its beginning was kept; the whole record of %d bytes stands at %s, while that topic keeps it", l.WasBytes, l.Place)}
+		return ReplayVerdict{Why: fmt.Sprintf("only its beginning was kept; the whole record of %d bytes stands at %s, while that topic keeps it", l.WasBytes, l.Place)}
 	case l.Reason == event.ReasonExpired:
-		return Verdict{Force: true, Why: "it is older than the retention of orders: if it was counted before, it would be counted twice"}
+		return ReplayVerdict{Force: true, Why: "it is older than the retention of orders: if it was counted before, it would be counted twice"}
 	case l.Reason == event.ReasonRefused:
-		return Verdict{Force: true, Why: "its order has as many events as one can have, and would refuse it again"}
+		return ReplayVerdict{Force: true, Why: "its order has as many events as one can have, and would refuse it again"}
 	case !whole:
-		return Verdict{Can: true}
+		return ReplayVerdict{Can: true}
 	}
 	if err := check(key, value); err != nil {
-		return Verdict{Force: true, Why: "it would be refused again: " + cut(err.Error(), maxDetail)}
+		return ReplayVerdict{Force: true, Why: "it would be refused again: " + cut(err.Error(), maxDetail)}
 	}
-	return Verdict{Can: true}
+	return ReplayVerdict{Can: true}
 }

@@ -27,13 +27,13 @@ type Order struct {
 	Force  bool // also what would be refused again, and what has been replayed already
 }
 
-// Outcome is what became of one letter.
-type Outcome struct {
-	ID     string `json:"id"`
-	Status string `json:"status" enum:"replayed,refused,already,gone,failed" doc:"replayed: it stands on its source topic again; refused: why says so; already: it was replayed before; gone: it is not on the topic any more; failed: Kafka did not take it"`
-	Why    string `json:"why,omitempty"`
-	Force  bool   `json:"force,omitempty" doc:"of refused and already: force would replay it"`
-	Place  *Place `json:"place" doc:"where the record stands now"`
+// ReplayOutcome is what became of one letter.
+type ReplayOutcome struct {
+	ID     string    `json:"id"`
+	Status string    `json:"status" enum:"replayed,refused,already,gone,failed" doc:"replayed: it stands on its source topic again; refused: why says so; already: it was replayed before; gone: it is not on the topic any more; failed: Kafka did not take it"`
+	Why    string    `json:"why,omitempty"`
+	Force  bool      `json:"force,omitempty" doc:"of refused and already: force would replay it"`
+	Place  *Position `json:"place" doc:"where the record stands now"`
 }
 
 // The statuses of an outcome.
@@ -47,9 +47,9 @@ const (
 
 // Report is what became of all letters.
 type Report struct {
-	Outcomes []Outcome      // in the order of the ids, or oldest first
-	Counts   map[string]int // by status
-	Left     int            // letters of the filter beyond the limit
+	Outcomes []ReplayOutcome // in the order of the ids, or oldest first
+	Counts   map[string]int  // by status
+	Left     int             // letters of the filter beyond the limit
 }
 
 // ErrBusy is that another replay is being done by this server.
@@ -75,7 +75,7 @@ func (r *Reader) Replay(ctx context.Context, o *Order) (*Report, error) {
 	if err := r.look(ctx); err != nil {
 		return nil, err
 	}
-	w := &writing{reader: r, order: o, outcomes: map[ID]*Outcome{}}
+	w := &writing{reader: r, order: o, outcomes: map[ID]*ReplayOutcome{}}
 	report := &Report{Counts: map[string]int{}}
 	chosen := w.choose(report)
 	opts, err := r.cfg.Kafka.With(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0),
@@ -119,7 +119,7 @@ type writing struct {
 	cl     *kgo.Client
 
 	mu       sync.Mutex
-	outcomes map[ID]*Outcome // gone until it is found
+	outcomes map[ID]*ReplayOutcome // gone until it is found
 }
 
 // choose tells which letters are meant, and settles those that were replayed before.
@@ -142,9 +142,9 @@ func (w *writing) choose(report *Report) []ID {
 		if w.outcomes[id] != nil {
 			continue
 		}
-		out := &Outcome{ID: id.String(), Status: StatusGone, Why: ErrNotThere.Error()}
+		out := &ReplayOutcome{ID: id.String(), Status: StatusGone, Why: ErrNotThere.Error()}
 		if l := r.index.byID[id]; l != nil && l.Replayed != nil && !w.order.Force {
-			*out = Outcome{ID: out.ID, Status: StatusAlready, Force: true, Place: &l.Replayed.Place,
+			*out = ReplayOutcome{ID: out.ID, Status: StatusAlready, Force: true, Place: &l.Replayed.Place,
 				Why: fmt.Sprintf("%s replayed it at %s", l.Replayed.Author, l.Replayed.At.Format(time.RFC3339))}
 		}
 		w.outcomes[id] = out
@@ -161,16 +161,16 @@ func (w *writing) take(ctx context.Context, rec *kgo.Record) error {
 		return nil // a note, or a stranger's record: no letter
 	}
 	if v := judge(l, w.reader.cfg.Sources, rec.Key, rec.Value, true); !v.Can && !(v.Force && w.order.Force) {
-		w.settle(id, Outcome{Status: StatusRefused, Why: v.Why, Force: v.Force})
+		w.settle(id, ReplayOutcome{Status: StatusRefused, Why: v.Why, Force: v.Force})
 		return nil
 	}
 	w.cl.Produce(ctx, original(rec, l), func(back *kgo.Record, err error) {
 		if err != nil {
-			w.settle(id, Outcome{Status: StatusFailed, Why: client.Diagnose(w.reader.cfg.Kafka, err).Error()})
+			w.settle(id, ReplayOutcome{Status: StatusFailed, Why: client.Diagnose(w.reader.cfg.Kafka, err).Error()})
 			return
 		}
-		place := Place{back.Topic, back.Partition, back.Offset}
-		w.settle(id, Outcome{Status: StatusReplayed, Place: &place})
+		place := Position{back.Topic, back.Partition, back.Offset}
+		w.settle(id, ReplayOutcome{Status: StatusReplayed, Place: &place})
 		w.cl.TryProduce(ctx, noteOf(rec, id, place, w.order.Author), func(_ *kgo.Record, err error) {
 			if err != nil {
 				w.reader.cfg.Logger.Warn("a replay could not be noted: the letter looks as if it had not been replayed", "letter", id, "error", err)
@@ -180,7 +180,7 @@ func (w *writing) take(ctx context.Context, rec *kgo.Record) error {
 	return ctx.Err()
 }
 
-func (w *writing) settle(id ID, out Outcome) {
+func (w *writing) settle(id ID, out ReplayOutcome) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	out.ID = id.String()
@@ -193,7 +193,7 @@ func (w *writing) fail(ids []ID, err error) {
 	defer w.mu.Unlock()
 	for _, id := range ids {
 		if w.outcomes[id].Status == StatusGone {
-			w.outcomes[id] = &Outcome{ID: id.String(), Status: StatusFailed, Why: err.Error()}
+			w.outcomes[id] = &ReplayOutcome{ID: id.String(), Status: StatusFailed, Why: err.Error()}
 		}
 	}
 }
@@ -212,7 +212,7 @@ func original(rec *kgo.Record, l *Letter) *kgo.Record {
 }
 
 // noteOf is the note beside a letter.
-func noteOf(rec *kgo.Record, id ID, place Place, author string) *kgo.Record {
+func noteOf(rec *kgo.Record, id ID, place Position, author string) *kgo.Record {
 	header := func(name, value string) kgo.RecordHeader { return kgo.RecordHeader{Key: name, Value: []byte(value)} }
 	return &kgo.Record{Topic: rec.Topic, Partition: rec.Partition, Key: slices.Clone(rec.Key), Headers: []kgo.RecordHeader{
 		header(HeaderLetter, id.String()), header(HeaderAuthor, author), header(event.HeaderTopic, place.Topic),

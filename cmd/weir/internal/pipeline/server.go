@@ -51,6 +51,7 @@ func NewServer(cfg *configs.Config, deps Deps, version string) (*Server, error) 
 		return nil, err
 	}
 	adm := kadm.NewClient(cl)
+	graph := topology.Describe(cfg.Names(), sources...)
 	catalogue := query.NewCatalogue(set)
 	copies := new(engine.Copies)
 	exists := func(ctx context.Context, table string) (bool, error) {
@@ -62,18 +63,30 @@ func NewServer(cfg *configs.Config, deps Deps, version string) (*Server, error) 
 			return engine.ViewOptions(engine.ViewConfig{Kafka: cfg.Kafka, DataDir: cfg.ViewsDir(), Logger: deps.Logger, Registry: deps.Registry,
 				Copies: copies}, table)
 		}})
+	rows := api.LiveRows{Deps: new(api.Deps)}
+	limits := live.DefaultLimits()
+	limits.Connections, limits.PerAddress = cfg.Serve.Connections, cfg.Serve.ConnectionsPerAddress
 	hub := live.New(live.Config{
-		Topics:         live.AlertTopics{Source: tables.Alerts, Others: live.MetricTopics{Catalogue: catalogue, Source: tables.Metrics}},
+		Topics: &live.StatusTopics{Source: rows, Others: live.OrderTopics{Source: rows, Others: live.AlertTopics{Source: tables.Alerts,
+			Others: live.MetricTopics{Catalogue: catalogue, Source: tables.Metrics}}}},
+		Limits:         limits,
 		Freshness:      func() live.Freshness { return live.FreshnessOf(tables.Metrics.Progress()) },
 		AllowedOrigins: cfg.Serve.AllowedOrigins, Build: version, Logger: deps.Logger, Registry: deps.Registry,
 	})
 	tables.Metrics.Subscribe(hub)
+	tables.Orders.Subscribe(hub.Orders())
 	tables.Alerts.Subscribe(hub.AlertsChanged)
+	letters, err := DeadLetters(cfg, adm, deps.Logger)
+	if err != nil {
+		return nil, err
+	}
 	served := api.Deps{
+		Letters:   letters,
 		Catalogue: catalogue, Metrics: tables.Metrics, Orders: tables.Orders, Ready: tables.Ready,
 		Alerts: tables.Alerts, Entities: tables.Entities, Commands: &commands{cfg.Kafka, cl, cfg.Names().In(topology.Commands)},
-		Status:   &statusSource{adm: adm, names: cfg.Names(), views: tables},
-		Topology: topology.Describe(cfg.Names(), sources...),
+		Status: newStatusSource(&statusSource{adm: adm, names: cfg.Names(), graph: graph, views: tables, rows: copies, registry: gatherer(deps),
+			receivers: receivers(cfg)}),
+		Topology: graph,
 		Gatherer: deps.Registry, Live: hub, Dashboard: dashboard.Handler(), Version: version, Logger: deps.Logger,
 	}
 	var backtests *Backtests
@@ -82,15 +95,17 @@ func NewServer(cfg *configs.Config, deps Deps, version string) (*Server, error) 
 		backtests = NewBacktests(cfg, deps.Book, deps.Logger)
 		served.Backtests = backtests
 	}
+	*rows.Deps = served
 	return &Server{Handler: api.New(served), tables: tables, hub: hub, kafka: cl, backtests: backtests}, nil
 }
 
-// Run follows the tables and answers requests by listen until ctx ends. It ends in this order: requests, pushes, the tables under
+// Run follows the tables and answers requests by listen until ctx ends. It ends in this order: pushes, requests, the tables under
 // them.
 func (s *Server) Run(ctx context.Context, listen func(context.Context) error) error {
 	defer s.kafka.Close()
 	tables, stopTables := context.WithCancel(context.WithoutCancel(ctx))
-	hub, stopHub := context.WithCancel(context.WithoutCancel(ctx))
+	hub, stopHub := context.WithCancel(ctx) // pushes end first: a stream is a request that would not end by itself
+	defer stopHub()
 	ended := make(chan error, 2)
 	go func() { ended <- s.tables.Run(tables) }()
 	go func() { ended <- s.hub.Run(hub) }()

@@ -22,3 +22,12 @@ func Webhooks(cfg *configs.Config, deps Deps) (run func(ctx context.Context) err
 	}
 	return w.Run, nil
 }
+
+// receivers are the names of who is told of alerts.
+func receivers(cfg *configs.Config) []string {
+	var names []string
+	for _, r := range cfg.Webhooks {
+		names = append(names, r.Name)
+	}
+	return names
+}
