@@ -1,0 +1,385 @@
+package prom
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/annotations"
+
+	"weir/topology/event"
+	"weir/views/query"
+)
+
+// Prefix is where the API stands: a data source's URL is the server's with /prometheus.
+const Prefix = "/prometheus/api/v1/"
+
+// Limits of one request.
+const (
+	maxBody       = 256 << 10
+	maxExpression = 64 << 10
+	maxSelectors  = 32 // match[] of one request
+	maxPoints     = query.MaxPoints
+	maxRows       = query.MaxRows
+	maxSeries     = 10_000
+	maxSamples    = 2_000_000
+	maxRunning    = 4 // queries at once; others wait for their turn
+	queryTimeout  = 20 * time.Second
+)
+
+// Config is what the API serves.
+type Config struct {
+	Catalogue *query.Catalogue
+	Metrics   query.Metrics
+	Version   string
+	Logger    *slog.Logger          // nil: silent
+	Registry  prometheus.Registerer // nil: nothing is counted
+	Now       func() time.Time      // nil: time.Now
+}
+
+type server struct {
+	Config
+	catalogue *catalogue
+	parser    parser.Parser
+	engine    *promql.Engine
+	turns     chan struct{}
+	requests  *prometheus.CounterVec
+	seconds   *prometheus.HistogramVec
+}
+
+// New builds the handler of everything under Prefix.
+func New(cfg Config) http.Handler {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &server{Config: cfg, catalogue: newCatalogue(cfg.Catalogue), parser: parser.NewParser(parser.Options{}), turns: make(chan struct{}, maxRunning)}
+	if len(s.catalogue.left) > 0 {
+		cfg.Logger.Warn("names of the Prometheus API are taken twice; the metric declared first has them. Rename one in the metrics file",
+			"names", s.catalogue.left)
+	}
+	s.engine = promql.NewEngine(promql.EngineOpts{
+		Logger: cfg.Logger, MaxSamples: maxSamples, Timeout: queryTimeout, LookbackDelta: leastHold, EnableAtModifier: true,
+		EnableNegativeOffset: true, NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() }, Parser: s.parser,
+	})
+	s.count()
+	mux := http.NewServeMux()
+	for name, h := range map[string]handler{
+		"query": s.query, "query_range": s.queryRange, "labels": s.labels, "series": s.series, "metadata": s.metadata,
+		"status/buildinfo": s.buildinfo, "query_exemplars": s.exemplars, "rules": s.rules, "alerts": s.alerts, "format_query": s.format,
+	} {
+		mux.Handle(Prefix+name, s.serve(name, h))
+	}
+	mux.Handle(Prefix+"label/{name}/values", s.serve("label_values", s.labelValues))
+	mux.Handle(Prefix, s.serve("other", func(_ context.Context, r *http.Request) (any, annotations.Annotations, error) {
+		return nil, nil, &apiError{http.StatusNotFound, "not_found",
+			"there is no " + r.URL.Path + " here: weir serves the part of Prometheus' API that reads: query, query_range, labels, label/NAME/values, series, metadata"}
+	}))
+	return mux
+}
+
+func (s *server) count() {
+	s.requests = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "weir_prom_requests_total",
+		Help: "Requests of the Prometheus read API, by how they ended."}, []string{"handler", "code"})
+	s.seconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "weir_prom_request_seconds",
+		Help: "How long requests of the Prometheus read API took, waiting for their turn included.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 8)},
+		[]string{"handler"})
+	if s.Registry != nil {
+		s.Registry.MustRegister(s.requests, s.seconds)
+	}
+}
+
+// handler answers one request with data, or with an error that apiError knows how to put.
+type handler func(context.Context, *http.Request) (data any, warnings annotations.Annotations, err error)
+
+func (s *server) serve(name string, h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		var data any
+		var warnings annotations.Annotations
+		err := s.parse(w, r)
+		if err == nil {
+			data, warnings, err = h(r.Context(), r)
+		}
+		code := s.respond(w, r, data, warnings, err)
+		s.requests.WithLabelValues(name, fmt.Sprint(code)).Inc()
+		s.seconds.WithLabelValues(name).Observe(time.Since(began).Seconds())
+	})
+}
+
+func (s *server) parse(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		w.Header().Set("Allow", "GET, POST")
+		return &apiError{http.StatusMethodNotAllowed, "bad_data", "use GET or POST"}
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	err := r.ParseForm()
+	var long *http.MaxBytesError
+	switch {
+	case errors.As(err, &long):
+		return &apiError{http.StatusRequestEntityTooLarge, "bad_data", fmt.Sprintf("the form has more than %d bytes", maxBody)}
+	case err != nil:
+		return badData("the form cannot be read: %v", err)
+	}
+	return nil
+}
+
+// query and queryRange run an expression.
+func (s *server) query(ctx context.Context, r *http.Request) (any, annotations.Annotations, error) {
+	now := s.Now()
+	at, err := timeParam(r, "time", now)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.run(ctx, r, func(ctx context.Context, in storage.Queryable, opts promql.QueryOpts) (promql.Query, error) {
+		return s.engine.NewInstantQuery(ctx, in, opts, r.Form.Get("query"), at)
+	})
+}
+
+func (s *server) queryRange(ctx context.Context, r *http.Request) (any, annotations.Annotations, error) {
+	var start, end time.Time
+	var err error
+	if start, err = timeParam(r, "start", time.Time{}); err != nil {
+		return nil, nil, err
+	}
+	if end, err = timeParam(r, "end", time.Time{}); err != nil {
+		return nil, nil, err
+	}
+	step, err := durationParam(r, "step", 0)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case start.IsZero() || end.IsZero():
+		return nil, nil, badData("start and end are needed")
+	case end.Before(start):
+		return nil, nil, badData(`invalid parameter "end": end timestamp must not be before start time`)
+	case step < time.Millisecond:
+		return nil, nil, badData(`invalid parameter "step": give a step of at least a millisecond`)
+	case end.Sub(start)/step > maxPoints:
+		return nil, nil, badData("exceeded maximum resolution of %d points per timeseries. Try decreasing the query resolution (?step=XX)", maxPoints)
+	}
+	return s.run(ctx, r, func(ctx context.Context, in storage.Queryable, opts promql.QueryOpts) (promql.Query, error) {
+		return s.engine.NewRangeQuery(ctx, in, opts, r.Form.Get("query"), start, end, step)
+	})
+}
+
+type prepared func(context.Context, storage.Queryable, promql.QueryOpts) (promql.Query, error)
+
+func (s *server) run(ctx context.Context, r *http.Request, prepare prepared) (any, annotations.Annotations, error) {
+	timeout, err := durationParam(r, "timeout", queryTimeout)
+	if err != nil {
+		return nil, nil, err
+	}
+	limit, err := limitParam(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	expr, err := s.expression(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	lookback, err := durationParam(r, "lookback_delta", s.catalogue.lookback(expr))
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(timeout, queryTimeout))
+	defer cancel()
+	leave, err := s.turn(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer leave()
+	in := storage.QueryableFunc(func(from, to int64) (storage.Querier, error) {
+		return s.open(event.UnixMilli(from), event.UnixMilli(to))
+	})
+	q, err := prepare(ctx, in, promql.NewPrometheusQueryOpts(false, lookback, nil))
+	if err != nil {
+		return nil, nil, badData("invalid parameter \"query\": %v", err)
+	}
+	defer q.Close()
+	out := q.Exec(ctx)
+	if out.Err != nil {
+		return nil, out.Warnings, out.Err
+	}
+	value, cut := truncate(out.Value, limit)
+	if cut {
+		out.Warnings.Add(errTruncated)
+	}
+	return result{value.Type(), appendValue(nil, value)}, s.partial(out.Warnings), nil
+}
+
+var errTruncated = errors.New("results truncated due to limit")
+
+func (s *server) expression(r *http.Request) (parser.Expr, error) {
+	text := r.Form.Get("query")
+	switch {
+	case text == "":
+		return nil, badData(`invalid parameter "query": give an expression`)
+	case len(text) > maxExpression:
+		return nil, badData(`invalid parameter "query": the expression has more than %d bytes`, maxExpression)
+	}
+	expr, err := s.parser.ParseExpr(text)
+	if err != nil {
+		return nil, badData(`invalid parameter "query": %v`, err)
+	}
+	return expr, nil
+}
+
+// lookback is how far back a sample may stand that an expression still reads: the longest that any of its series holds.
+func (c *catalogue) lookback(expr parser.Expr) time.Duration {
+	longest := leastHold
+	for _, matchers := range parser.ExtractSelectors(expr) {
+		selections, _, err := c.resolve(matchers, false)
+		if err != nil {
+			continue // reading it fails with the same error
+		}
+		for _, s := range selections {
+			longest = max(longest, hold(s.window.Window))
+		}
+	}
+	return longest
+}
+
+// turn waits until fewer than maxRunning queries run.
+func (s *server) turn(ctx context.Context) (leave func(), err error) {
+	select {
+	case s.turns <- struct{}{}:
+		return func() { <-s.turns }, nil
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return nil, ctx.Err()
+		}
+		return nil, &apiError{http.StatusServiceUnavailable, "timeout", "other queries are running; the query had no turn in time. Try again"}
+	}
+}
+
+// open begins a reading of the table as it is now.
+func (s *server) open(from, to event.UnixMilli) (*querier, error) {
+	src, release := s.Metrics, func() {}
+	if held, ok := s.Metrics.(query.Snapshots); ok {
+		var err error
+		if src, release, err = held.Snapshot(); err != nil {
+			return nil, err
+		}
+	}
+	r := &reader{src: src, progress: src.Progress(), rows: maxRows, series: maxSeries, samples: maxSamples}
+	if r.watermark = r.progress.Watermark; r.watermark == 0 {
+		r.watermark = event.UnixMilli(s.Now().UnixMilli())
+	}
+	return &querier{reader: r, catalogue: s.catalogue, from: from, to: to, release: release}, nil
+}
+
+// partial adds what an answer lacks.
+func (s *server) partial(warnings annotations.Annotations) annotations.Annotations {
+	out := annotations.New().Merge(warnings)
+	p := s.Metrics.Progress()
+	if p.Present < p.Expected {
+		out.Add(fmt.Errorf("the answer is partial: %d of %d partitions of the metrics are recovered, so values are too low", p.Present, p.Expected))
+	}
+	if p.Watermark == 0 && p.Present > 0 {
+		out.Add(errors.New("the watermark is not known yet: the newest windows may still grow"))
+	}
+	return out
+}
+
+// lists opens a reading for the requests about labels.
+func (s *server) lists(ctx context.Context, r *http.Request, read func(context.Context, *querier, [][]*labels.Matcher) (any, error)) (any, annotations.Annotations, error) {
+	limit, err := limitParam(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	matchers, err := s.matchers(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	from, to, err := s.listed(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	leave, err := s.turn(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer leave()
+	q, err := s.open(from, to)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer q.release()
+	data, err := read(ctx, q, matchers)
+	if err != nil {
+		return nil, nil, err
+	}
+	data, cut := cutList(data, limit)
+	warnings := *annotations.New()
+	if cut {
+		warnings.Add(errTruncated)
+	}
+	return data, s.partial(warnings), nil
+}
+
+// listed is the time that a request about labels is about: the last day before the watermark unless it says so.
+func (s *server) listed(r *http.Request) (from, to event.UnixMilli, err error) {
+	latest := s.Metrics.Progress().Watermark.Time()
+	if s.Metrics.Progress().Watermark == 0 {
+		latest = s.Now()
+	}
+	end, err := timeParam(r, "end", latest)
+	if err != nil {
+		return 0, 0, err
+	}
+	start, err := timeParam(r, "start", end.Add(-24*time.Hour))
+	if err == nil && end.Before(start) {
+		err = badData(`invalid parameter "end": end timestamp must not be before start time`)
+	}
+	return event.UnixMilli(start.UnixMilli()), event.UnixMilli(end.UnixMilli()), err
+}
+
+func (s *server) matchers(r *http.Request) ([][]*labels.Matcher, error) {
+	texts := r.Form["match[]"]
+	if len(texts) > maxSelectors {
+		return nil, badData("at most %d match[] in one request", maxSelectors)
+	}
+	var out [][]*labels.Matcher
+	for _, text := range texts {
+		m, err := s.parser.ParseMetricSelector(text)
+		if err != nil {
+			return nil, badData(`invalid parameter "match[]": %v`, err)
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
+func (s *server) labels(ctx context.Context, r *http.Request) (any, annotations.Annotations, error) {
+	return s.lists(ctx, r, func(_ context.Context, q *querier, sets [][]*labels.Matcher) (any, error) { return q.labelNames(sets) })
+}
+
+func (s *server) labelValues(ctx context.Context, r *http.Request) (any, annotations.Annotations, error) {
+	name := strings.TrimSuffix(strings.TrimPrefix(r.PathValue("name"), "U__"), "/")
+	return s.lists(ctx, r, func(ctx context.Context, q *querier, sets [][]*labels.Matcher) (any, error) {
+		return q.labelValues(ctx, name, sets)
+	})
+}
+
+func (s *server) series(ctx context.Context, r *http.Request) (any, annotations.Annotations, error) {
+	if len(r.Form["match[]"]) == 0 {
+		return nil, nil, badData("no match[] parameter provided")
+	}
+	return s.lists(ctx, r, func(ctx context.Context, q *querier, sets [][]*labels.Matcher) (any, error) {
+		return q.seriesOf(ctx, sets)
+	})
+}

@@ -1,5 +1,0 @@
-package prom
-
-import (
-	_ "github.com/prometheus/prometheus/promql"
-)
