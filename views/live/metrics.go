@@ -28,6 +28,9 @@ func (m MetricTopics) Open(topic string, filter map[string][]string) (Feed, erro
 		return nil, &Problem{Title: "No such topic", Status: 404, Param: "topic", Detail: "topics are metrics/<name> (GET /v1/metrics lists the names), alerts, orders/<id>, orders and status"}
 	}
 	q, err := m.Catalogue.Parse(name, url.Values(filter))
+	if err == nil {
+		err = q.Followable()
+	}
 	if err != nil {
 		return nil, asProblem(err)
 	}

@@ -20,6 +20,7 @@ type Answer struct {
 	Kind   metric.Kind `json:"kind" enum:"count,sum,distinct,quantiles,top,ratio"`
 	Unit   string      `json:"unit" doc:"money: minor units of the currency label; seconds; ratio: 0 to 1; else a plain number"`
 	Window string      `json:"window"`
+	Zone   string      `json:"tz,omitempty" doc:"of windows of the calendar"`
 	Series []Series    `json:"series"`
 	Meta   Meta        `json:"meta"`
 }
@@ -43,6 +44,7 @@ type Point struct {
 	Top       []TopEntry         `json:"top,omitempty"`
 	Min       any                `json:"min,omitempty"`
 	Max       any                `json:"max,omitempty"`
+	Previous  *Previous          `json:"previous,omitempty" doc:"with compare: the counterpart in the period before; absent where that has none"`
 }
 
 // TopEntry is one value of a top-k metric. Its true count is between Count − Error and Count.
@@ -92,13 +94,39 @@ func Run(q *Query, src Metrics, now time.Time) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	a := &Answer{Metric: q.Def.Name, Kind: q.Def.Kind, Unit: q.Def.Unit, Window: q.Window, Meta: progress.Meta()}
+	if q.unit != nil {
+		a.Zone = q.zone.String()
+	}
+	var earlier Plan
+	var counterpart func(Point) time.Time
+	if q.Compare {
+		if earlier, counterpart, err = q.before(plan, progress, now); err != nil {
+			return nil, err
+		}
+	}
+	var kept []string
+	if a.Series, kept, err = q.read(src, plan, nil); err != nil || !q.Compare {
+		return a, err
+	}
+	before, _, err := q.read(src, earlier, kept)
+	compare(a.Series, before, q.By, counterpart, q.Window == WindowAll)
+	return a, err
+}
+
+// read answers one plan. Of the greatest series those of only are kept, or where that is nil those that are the greatest now.
+func (q *Query) read(src Metrics, plan Plan, only []string) (series []Series, kept []string, err error) {
 	t, err := Load(q, src, plan)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	a := &Answer{Metric: q.Def.Name, Kind: q.Def.Kind, Unit: q.Def.Unit, Window: q.Window, Meta: progress.Meta()}
-	a.Series, err = t.series()
-	return a, err
+	if q.SeriesN > 0 {
+		if kept, err = t.keepGreatest(q.SeriesN, only); err != nil {
+			return nil, nil, err
+		}
+	}
+	series, err = t.series()
+	return series, kept, err
 }
 
 func (t *Table) series() ([]Series, error) {
@@ -115,11 +143,16 @@ func (t *Table) series() ([]Series, error) {
 		}
 		return err
 	}
-	if t.q.Window == WindowAll {
+	switch {
+	case t.q.unit != nil:
+		if err := collect(t.units()); err != nil {
+			return nil, err
+		}
+	case t.q.Window == WindowAll:
 		if err := collect(t.All()); err != nil {
 			return nil, err
 		}
-	} else {
+	default:
 		for _, b := range t.Buckets() {
 			if err := collect(t.Rows(b)); err != nil {
 				return nil, err
@@ -167,7 +200,7 @@ func Exponent(code string) *int {
 }
 
 func (q *Query) point(g *group, start, end, watermark event.UnixMilli) (Point, error) {
-	p := Point{Start: start.Time(), End: end.Time(), Final: watermark != 0 && end.Add(q.Def.Grace) <= watermark}
+	p := Point{Start: start.Time().In(q.shown()), End: end.Time().In(q.shown()), Final: watermark != 0 && end.Add(q.Def.Grace) <= watermark}
 	for _, c := range g.cells {
 		p.Late += c.GetLate()
 	}
@@ -176,6 +209,14 @@ func (q *Query) point(g *group, start, end, watermark event.UnixMilli) (Point, e
 		return p, nil
 	}
 	return p, q.fill(&p, g.cells[0])
+}
+
+// shown is the zone in which starts and ends are told.
+func (q *Query) shown() *time.Location {
+	if q.unit != nil {
+		return q.zone
+	}
+	return time.UTC
 }
 
 // ratio divides in whole numbers: money stays exact to the last minor unit (halves away from zero).

@@ -11,7 +11,7 @@ type Bound struct{ in instant }
 
 // ParseBound reads the value of a parameter. An empty one is open. Errors are *ParamError.
 func ParseBound(param, text string) (Bound, error) {
-	in, err := parseInstant(param, text)
+	in, err := parseInstant(param, text, time.UTC)
 	return Bound{in}, err
 }
 

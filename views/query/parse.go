@@ -44,7 +44,11 @@ type Query struct {
 	Window    string // a window's name, or WindowAll
 	By        []string
 	Quantiles []float64
-	TopN      int
+	TopN      int  // entries of a top-k metric
+	SeriesN   int  // 0, or how many series are kept apart
+	Compare   bool // with the period before
+	unit      *unit
+	zone      *time.Location
 	from, to  instant
 	terms     []term
 	key       string
@@ -76,16 +80,18 @@ type instant struct {
 func (q *Query) Key() string { return q.key }
 
 // parameters are the names that Parse knows.
-var parameters = []string{"window", "from", "to", "by", "where", "quantiles", "top"}
+var parameters = []string{"window", "from", "to", "tz", "by", "where", "quantiles", "top", "compare"}
 
 // Parse checks the parameters of a query over one metric. Errors are *ParamError.
 //
-//	window     1m, 1h, 1d (what the metric keeps) or all; default the finest
+//	window     1m, 1h, 1d (what the metric keeps), all, or day, week, month, quarter, year; default the finest
 //	from, to   RFC 3339, a date, or now-1h / wall-1h; now is the metric's watermark (the wall clock until there is one)
+//	tz         zone of dates and of day, week, month, quarter, year and 1d; default UTC
 //	by         labels to keep, by commas; money always keeps currency
 //	where      label:value, repeatable; values of one label are alternatives, different labels must all hold
 //	quantiles  0.5,0.95 …
-//	top        how many entries of a top-k metric
+//	top        how many entries of a top-k metric; of others how many series are kept apart, the rest is (other)
+//	compare    previous: each point with its counterpart in the period of the same length before
 func (c *Catalogue) Parse(name string, params url.Values) (*Query, error) {
 	def := c.defs[name]
 	if def == nil {
@@ -97,7 +103,8 @@ func (c *Catalogue) Parse(name string, params url.Values) (*Query, error) {
 		}
 	}
 	q := &Query{Def: def.Metric, def: def}
-	steps := []func(url.Values) error{q.parseWindow, q.parseRange, q.parseBy, q.parseQuantiles, q.parseTop}
+	steps := []func(url.Values) error{once("tz", q.parseZone), once("window", q.parseWindow), q.parseRange, q.parseBy, q.parseQuantiles, once("top", q.parseTop),
+		once("compare", q.parseCompare)}
 	for _, step := range steps {
 		if err := step(params); err != nil {
 			return nil, err
@@ -125,21 +132,29 @@ func one(params url.Values, name string) (string, error) {
 	return v[0], nil
 }
 
-func (q *Query) parseWindow(params url.Values) error {
-	w, err := one(params, "window")
-	if err != nil {
-		return err
+// once reads a parameter that may be given once; "" where it is not.
+func once(name string, parse func(text string) error) func(url.Values) error {
+	return func(params url.Values) error {
+		text, err := one(params, name)
+		if err != nil {
+			return err
+		}
+		return parse(text)
 	}
+}
+
+func (q *Query) parseWindow(w string) error {
 	switch {
 	case w == "":
 		w = q.Def.Windows[0].Name
-	case w == WindowAll:
+	case w == WindowAll, q.calendar(w):
 		if len(q.def.tiles) == 0 {
 			return wrong("window", "the windows of %s overlap, so they cannot be merged; use %s", q.Def.Name, strings.Join(q.def.windowNames(), ", "))
 		}
 	default:
 		if _, ok := q.def.window(w); !ok {
-			return wrong("window", "%s is not kept in windows of %q; use %s or %s", q.Def.Name, w, strings.Join(q.def.windowNames(), ", "), WindowAll)
+			return wrong("window", "%s is not kept in windows of %q; use %s, %s or a window of the calendar: %s", q.Def.Name, w,
+				strings.Join(q.def.windowNames(), ", "), WindowAll, unitNames())
 		}
 	}
 	q.Window = w
@@ -155,7 +170,7 @@ func (q *Query) parseRange(params url.Values) error {
 		if err != nil {
 			return err
 		}
-		if *b.into, err = parseInstant(b.name, text); err != nil {
+		if *b.into, err = parseInstant(b.name, text, q.zone); err != nil {
 			return err
 		}
 	}
@@ -165,7 +180,7 @@ func (q *Query) parseRange(params url.Values) error {
 	return nil
 }
 
-func parseInstant(param, text string) (instant, error) {
+func parseInstant(param, text string, zone *time.Location) (instant, error) {
 	const usage = "must be RFC 3339 (2026-01-01T00:00:00Z), a date (2026-01-01), or relative like now-1h or wall-15m"
 	if text == "" {
 		return instant{}, nil
@@ -188,7 +203,7 @@ func parseInstant(param, text string) (instant, error) {
 		return instant{kind: rel.kind, back: back}, nil
 	}
 	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
-		if t, err := time.Parse(layout, text); err == nil {
+		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
 			return instant{kind: 'a', at: event.UnixMilli(t.UnixMilli())}, nil
 		}
 	}
@@ -265,23 +280,23 @@ func (q *Query) parseQuantiles(params url.Values) error {
 	return nil
 }
 
-func (q *Query) parseTop(params url.Values) error {
-	text, err := one(params, "top")
-	if err != nil {
-		return err
-	}
-	switch {
-	case text == "" && q.Def.Kind == metric.Top:
-		q.TopN = 10
-	case text == "":
-	case q.Def.Kind != metric.Top:
-		return wrong("top", "%s is a %s; only metrics of kind top have entries", q.Def.Name, q.Def.Kind)
-	default:
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > MaxTop {
-			return wrong("top", "must be a number from 1 to %d", MaxTop)
+func (q *Query) parseTop(text string) error {
+	if text == "" {
+		if q.Def.Kind == metric.Top {
+			q.TopN = 10
 		}
+		return nil
+	}
+	n, err := strconv.Atoi(text)
+	switch {
+	case err != nil || n < 1 || n > MaxTop:
+		return wrong("top", "must be a number from 1 to %d", MaxTop)
+	case q.Def.Kind == metric.Top:
 		q.TopN = n
+	case len(q.By) == 0 || len(q.By) == 1 && q.By[0] == currencyLabel:
+		return wrong("top", "keeps the greatest series of a label apart; say of which by by, such as by=%s", q.Def.Labels[0])
+	default:
+		q.SeriesN = n
 	}
 	return nil
 }
@@ -372,8 +387,14 @@ func (q *Query) canonical(where map[string][]string) string {
 	if q.Quantiles != nil {
 		v.Set("quantiles", fmt.Sprint(q.Quantiles))
 	}
-	if q.TopN != 0 {
-		v.Set("top", strconv.Itoa(q.TopN))
+	if n := max(q.TopN, q.SeriesN); n != 0 {
+		v.Set("top", strconv.Itoa(n))
+	}
+	if q.unit != nil {
+		v.Set("tz", q.zone.String())
+	}
+	if q.Compare {
+		v.Set("compare", comparePrevious)
 	}
 	return q.Def.Name + "?" + v.Encode()
 }

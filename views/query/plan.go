@@ -23,6 +23,7 @@ type Plan struct {
 	From, To  event.UnixMilli // the range, resolved; 0 and endOfTime where open
 	Watermark event.UnixMilli
 	Segments  []Segment
+	Spans     []Span // the windows of the calendar that the segments are put together to; nil: none were asked for
 }
 
 // Plan resolves the range against the watermark and the clock. Errors are *ParamError: a range that is no longer kept.
@@ -33,6 +34,19 @@ func (q *Query) Plan(p Progress, now time.Time) (Plan, error) {
 	}
 	if q.to.kind != 0 {
 		plan.To = min(endOfTime, q.to.resolve(p.Watermark, now))
+	}
+	if q.unit != nil {
+		to, from := plan.To, plan.From
+		if to == endOfTime {
+			to = q.endOf(p, now)
+		}
+		if q.from.relative() {
+			from = event.UnixMilli(q.unit.floor(from.Time().In(q.zone)).UnixMilli())
+		}
+		var err error
+		plan.Spans, err = q.spans(from, to, q.from.kind == 0, p)
+		plan.Segments = q.spanTiles(plan.Spans)
+		return plan, err
 	}
 	if q.Window == WindowAll {
 		if q.from.relative() {
@@ -52,12 +66,7 @@ func (q *Query) Plan(p Progress, now time.Time) (Plan, error) {
 			plan.Segments = []Segment{{w, from, plan.To}}
 		}
 	}
-	for _, s := range plan.Segments {
-		if err := q.kept(s, p.Watermark); err != nil {
-			return plan, err
-		}
-	}
-	return plan, nil
+	return plan, q.allKept(plan.Segments, p.Watermark)
 }
 
 func (i instant) resolve(watermark event.UnixMilli, now time.Time) event.UnixMilli {

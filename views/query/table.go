@@ -41,7 +41,7 @@ var (
 // Load answers the query's plan from the rows of src.
 func Load(q *Query, src Metrics, plan Plan) (*Table, error) {
 	t := &Table{q: q, src: src, plan: plan, buckets: map[Bucket]map[string]*group{}, maxRows: MaxRows}
-	if q.Window != WindowAll && len(plan.Segments) == 1 && plan.Segments[0].starts() > MaxPoints {
+	if !q.merges() && len(plan.Segments) == 1 && plan.Segments[0].starts() > MaxPoints {
 		return nil, wrong("from", "the range has more than %d windows of %s; ask for a shorter range or a coarser window", MaxPoints, q.Window)
 	}
 	for _, s := range plan.Segments {
@@ -190,7 +190,7 @@ func (t *Table) add(b Bucket, label []byte, i int, c *table.Cell) (adopted bool,
 	}
 	g := groups[string(label)]
 	if g == nil {
-		if t.groups++; t.q.Window != WindowAll && t.groups > MaxPoints {
+		if t.groups++; !t.q.merges() && t.groups > MaxPoints {
 			return false, errTooManyPoints
 		}
 		g = &group{make([]*table.Cell, len(t.q.terms))}
@@ -290,15 +290,56 @@ func (t *Table) rows(prefix string, groups map[string]*group, start, end event.U
 // All merges every bucket into one point for each label set (window=all). Its start and end are those of the range, or of the
 // windows found where the range is open.
 func (t *Table) All() ([]Keyed, error) {
-	merged := map[string]*group{}
 	first, last := t.plan.From, t.plan.To
-	var seenFirst, seenLast event.UnixMilli
-	for _, b := range t.Buckets() {
-		w, _ := t.q.def.window(b.Window)
-		if seenLast == 0 {
-			seenFirst = b.Start
+	buckets := t.Buckets()
+	if n := len(buckets); n > 0 {
+		if first == 0 {
+			first = buckets[0].Start
 		}
-		seenLast = max(seenLast, b.Start.Add(w.Size))
+		if last == endOfTime {
+			last = 0
+			for _, b := range buckets {
+				w, _ := t.q.def.window(b.Window)
+				last = max(last, b.Start.Add(w.Size))
+			}
+		}
+	}
+	merged, err := t.merged(buckets)
+	if err != nil {
+		return nil, err
+	}
+	return t.rows(WindowAll+"/", merged, first, last)
+}
+
+// units puts every bucket into the window of the calendar that it is a part of.
+func (t *Table) units() ([]Keyed, error) {
+	var out []Keyed
+	buckets := t.Buckets()
+	for _, s := range t.plan.Spans {
+		n := 0
+		for n < len(buckets) && buckets[n].Start < s.To {
+			n++
+		}
+		merged, err := t.merged(buckets[:n])
+		if err != nil {
+			return nil, err
+		}
+		rows, err := t.rows(s.From.Time().Format(startLayout)+"/", merged, s.From, s.To)
+		if err != nil {
+			return nil, err
+		}
+		if out = append(out, rows...); len(out) > MaxPoints {
+			return nil, errTooManyPoints
+		}
+		buckets = buckets[n:]
+	}
+	return out, nil
+}
+
+// merged is one group for each label set of the buckets.
+func (t *Table) merged(buckets []Bucket) (map[string]*group, error) {
+	merged := map[string]*group{}
+	for _, b := range buckets {
 		for label, g := range t.buckets[b] {
 			into := merged[label]
 			if into == nil {
@@ -320,14 +361,11 @@ func (t *Table) All() ([]Keyed, error) {
 			}
 		}
 	}
-	if first == 0 {
-		first = seenFirst
-	}
-	if last == endOfTime {
-		last = seenLast
-	}
-	return t.rows(WindowAll+"/", merged, first, last)
+	return merged, nil
 }
+
+// merges tells that buckets are no points, but parts of them.
+func (q *Query) merges() bool { return q.Window == WindowAll || q.unit != nil }
 
 // IsParam tells whether an error is the asker's to mend.
 func IsParam(err error) (*ParamError, bool) {
@@ -340,7 +378,7 @@ func IsParam(err error) (*ParamError, bool) {
 // another one at each watermark.
 func (t *Table) Closing(before event.UnixMilli) ([]Bucket, error) {
 	var out []Bucket
-	if before == t.plan.Watermark || t.q.Window == WindowAll {
+	if before == t.plan.Watermark || t.q.merges() {
 		return nil, nil
 	}
 	w, _ := t.q.def.window(t.q.Window)

@@ -35,7 +35,9 @@ metrics:
   - {name: refunds, on: payment.refunded, value: sum(amount), labels: [method, region, currency]}
   - {name: shipments_dispatched, on: shipment.dispatched, value: count, labels: [carrier, region, country]}
   - {name: deliveries, on: shipment.delivered, value: count, labels: [carrier, region, country, on_time]}
+  - {name: time_to_pay, on: payment.captured, value: quantiles(seconds since created), labels: [region, country]}
   - {name: time_to_ship, on: shipment.dispatched, value: quantiles(seconds since created), labels: [carrier, region, country]}
+  - {name: time_to_deliver, on: shipment.delivered, value: quantiles(seconds since created), labels: [carrier, region, country]}
   - {name: funnel, on: funnel, value: count, labels: [stage, region, country]}
   - name: attempts
     on: payment.attempted

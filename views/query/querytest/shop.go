@@ -35,6 +35,12 @@ func (s *Shop) add(name string, at time.Time, count, sum int64, labels ...string
 	}
 }
 
+func (s *Shop) took(name string, at time.Time, seconds float64, labels ...string) {
+	for _, w := range Windows {
+		s.Took(Key(name, w.Name, at.Truncate(w.Length), labels...), time.Duration(seconds)*time.Second)
+	}
+}
+
 // Minute adds the share of what happens in the minute that begins at at.
 func (s *Shop) Minute(at time.Time, share float64) {
 	hour := float64(at.Hour()) + float64(at.Minute())/60
@@ -52,6 +58,7 @@ func (s *Shop) Order(at time.Time) {
 	s.add("orders", at, 1, 0, p.region, p.country, "web", p.currency)
 	s.add("gmv", at, 1, total, p.region, p.country, "web", p.currency)
 	s.add("item_revenue", at, 1, total, category, p.currency)
+	s.add("items_sold", at, 1, 2, category, p.currency)
 	s.add("funnel", at, 1, 0, "created", p.region, p.country)
 	if s.rng.Float64() < 0.05 {
 		s.add("payments_failed", at, 1, 0, "card", p.region, p.country, "insufficient_funds")
@@ -60,15 +67,14 @@ func (s *Shop) Order(at time.Time) {
 	s.add("payments_captured", at, 1, 0, "card", p.region, p.country)
 	s.add("revenue", at, 1, total, "card", p.region, p.country, p.currency)
 	s.add("funnel", at, 1, 0, "paid", p.region, p.country)
+	s.took("time_to_pay", at, 41+s.rng.ExpFloat64()*90, p.region, p.country)
 	if s.rng.Float64() < 0.71 {
 		s.add("shipments_dispatched", at, 1, 0, "dhl", p.region, p.country)
-		took := time.Duration(1800+s.rng.ExpFloat64()*17000) * time.Second
-		for _, w := range Windows {
-			s.Took(Key("time_to_ship", w.Name, at.Truncate(w.Length), "dhl", p.region, p.country), took)
-		}
+		s.took("time_to_ship", at, 1800+s.rng.ExpFloat64()*17000, "dhl", p.region, p.country)
 		s.add("funnel", at, 1, 0, "dispatched", p.region, p.country)
 		if s.rng.Float64() < 0.2 {
 			s.add("funnel", at, 1, 0, "delivered", p.region, p.country)
+			s.took("time_to_deliver", at, 40000+s.rng.ExpFloat64()*40000, "dhl", p.region, p.country)
 			s.add("deliveries", at, 1, 0, "dhl", p.region, p.country, fmt.Sprint(s.rng.Float64() > 0.034))
 		}
 	}
