@@ -38,13 +38,21 @@ func newBench(sys system) *cobra.Command {
 		Long: long(`Measures weir on the reference workload W: 500,000 orders, their payments and shipments, on 8 partitions. First a backlog
 is worked off by one process, then the stream is paced, and the time from producing an order to seeing it at a websocket is
 taken. Processes are started and read from outside; their CPU time is user and system time of the whole process.`,
+			`With --clients it measures live push instead: a shop runs on a broker of its own, a view server follows it, and so many
+websockets subscribe to what dashboards show. It tells how late frames come to those that read, and what a connection costs.`,
 			`It makes topics and groups whose names begin with bench- and removes them at the end. "warm" leaves out start-up and the
 first third of the events. Machines differ and are noisy: compare figures of one run with each other.`),
 		Example: `  weir bench --brokers 127.0.0.1:9092
   weir bench --brokers 127.0.0.1:9092 --config default --runs 3 --rate 0
-  weir bench --brokers 127.0.0.1:9092 --stock-goka --rate 0`,
+  weir bench --brokers 127.0.0.1:9092 --stock-goka --rate 0
+  weir bench --clients 10000 --subs 3 --stuck 1%`,
 		Args: cobra.NoArgs,
-	}, func(ctx context.Context, a *app, _ []string) error { return runBench(ctx, a, string(workload)) })
+	}, func(ctx context.Context, a *app, _ []string) error {
+		if a.Bench.Clients > 0 {
+			return runBenchClients(ctx, a)
+		}
+		return runBench(ctx, a, string(workload))
+	})
 	c.Flags().Var(&workload, configFlag, "what to measure: w (the reference workload with its own metrics and rules), default (the shipped ones over its events), shop (the shipped ones over a shop's events)")
 	return c
 }

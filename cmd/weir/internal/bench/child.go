@@ -42,14 +42,19 @@ func (t *tail) Write(p []byte) (int, error) {
 
 // startChild starts weir on the source topics of prefix.
 func startChild(name, binary string, from []source, listen string, args ...string) (*child, error) {
-	c := &child{name: name, log: new(tail), done: make(chan error, 1), listen: listen}
-	c.cmd = exec.Command(binary, args...)
-	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
 	sources, err := json.Marshal(from)
 	if err != nil {
 		return nil, err
 	}
-	c.cmd.Env = append(os.Environ(), "WEIR_SOURCES="+string(sources))
+	return startProcess(name, binary, []string{"WEIR_SOURCES=" + string(sources)}, listen, args...)
+}
+
+// startProcess starts weir with more environment.
+func startProcess(name, binary string, env []string, listen string, args ...string) (*child, error) {
+	c := &child{name: name, log: new(tail), done: make(chan error, 1), listen: listen}
+	c.cmd = exec.Command(binary, args...)
+	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
+	c.cmd.Env = append(os.Environ(), env...)
 	if err := c.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
@@ -120,6 +125,46 @@ func (c *child) cpu() time.Duration {
 	user, _ := strconv.ParseInt(f[11], 10, 64)
 	system, _ := strconv.ParseInt(f[12], 10, 64)
 	return time.Duration(user+system) * clockTick
+}
+
+// resident is the memory of the child that is in RAM, in bytes.
+func (c *child) resident() (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", c.cmd.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("memory is read from /proc, which this system has not: %w", err)
+	}
+	f := strings.Fields(string(b))
+	if len(f) < 2 {
+		return 0, fmt.Errorf("/proc/%d/statm says %q", c.cmd.Process.Pid, b)
+	}
+	pages, err := strconv.ParseInt(f[1], 10, 64)
+	return pages * int64(os.Getpagesize()), err
+}
+
+// inUse is the heap and the stacks that the child uses, in bytes; 0 where it does not tell.
+func (c *child) inUse(ctx context.Context) int64 {
+	return int64(c.metric(ctx, "go_memstats_heap_inuse_bytes") + c.metric(ctx, "go_memstats_stack_inuse_bytes"))
+}
+
+// metric is one value of the child's /metrics; 0 where it is not told.
+func (c *child) metric(ctx context.Context, series string) float64 {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.listen+"/metrics", nil)
+	if err != nil {
+		return 0
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	sc := bufio.NewScanner(io.LimitReader(resp.Body, 8<<20))
+	for sc.Scan() {
+		if text, ok := strings.CutPrefix(sc.Text(), series+" "); ok {
+			v, _ := strconv.ParseFloat(text, 64) // what is no number is not told
+			return v
+		}
+	}
+	return 0
 }
 
 // counters sums the child's Prometheus counters by name.

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"weir/cmd/weir/internal/bench"
+)
+
+// benchOrders is how many orders a second the shop behind the measured view server takes.
+const benchOrders = "20"
+
+// runBenchClients measures live push.
+func runBenchClients(ctx context.Context, a *app) (err error) {
+	binary, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(a.benchDir(), "weir-bench-")
+	if err != nil {
+		return fmt.Errorf("a folder for the run: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	c, err := bench.RunClients(ctx, bench.ClientOptions{
+		Clients: a.Bench.Clients, Subs: a.Bench.Subs, Stuck: float64(a.Bench.Stuck), Interval: a.Bench.Interval,
+		Warm: a.Bench.Warm, Measure: a.Bench.Measure, Binary: binary, Progress: newBenchProgress(a.err),
+		Up: func(listen, kafka string) []string {
+			return []string{"up", "--listen", listen, "--kafka-listen", kafka, "--generate", benchOrders, "--data", filepath.Join(dir, "up"), "--log-level", "warn"}
+		},
+		Serve: func(listen, kafka string) []string {
+			return []string{"serve", "--listen", listen, "--brokers", kafka, "--data", filepath.Join(dir, "serve"), "--log-level", "warn"}
+		},
+	})
+	if c.Frames > 0 {
+		fmt.Fprintf(a.out, "LIVE %s\n", c)
+	}
+	return err
+}
