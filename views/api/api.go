@@ -45,6 +45,7 @@ type Deps struct {
 	Topology  topology.Graph      // without groups: the one of the usual names
 	Gatherer  prometheus.Gatherer // nil: no /metrics
 	Live      http.Handler        // live.Paths; nil: 404
+	Prom      http.Handler        // /prometheus/api/v1/; nil: 404
 	Dashboard http.Handler        // everything else; nil: 404
 	Version   string
 	Logger    *slog.Logger
@@ -104,6 +105,9 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 		for _, path := range live.Paths() {
 			mux.Handle("GET "+path, deps.Live)
 		}
+	}
+	if deps.Prom != nil {
+		mux.Handle("/prometheus/", deps.Prom)
 	}
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusNotFound, "there is no "+r.URL.Path+"; /openapi.json lists what there is")

@@ -15,6 +15,7 @@ import (
 	"weir/views"
 	"weir/views/api"
 	"weir/views/live"
+	"weir/views/prom"
 	"weir/views/query"
 )
 
@@ -89,6 +90,7 @@ func NewServer(cfg *configs.Config, deps Deps, version string) (*Server, error) 
 		Topology: graph,
 		Gatherer: deps.Registry, Live: hub, Dashboard: dashboard.Handler(), Version: version, Logger: deps.Logger,
 	}
+	served.Prom = prom.New(prom.Config{Catalogue: catalogue, Metrics: tables.Metrics, Version: version, Logger: deps.Logger, Registry: deps.Registry})
 	var backtests *Backtests
 	if deps.Book != nil {
 		served.RuleBook = NewRulesAPI(deps.Book)
