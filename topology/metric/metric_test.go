@@ -29,12 +29,15 @@ payments_failed count payments [method region country decline_code]
 revenue sum money [method region country currency]
 refunds sum money [method region currency]
 disputes sum money [method region currency]
+time_to_pay quantiles seconds [region country]
 shipments_dispatched count shipments [carrier region country]
 deliveries count shipments [carrier region country on_time]
 time_to_ship quantiles seconds [carrier region country]
 time_to_deliver quantiles seconds [carrier region country]
 funnel count orders [stage region country]
 aov ratio money [region country channel currency]
+conversion ratio ratio [region country]
+cancellation_rate ratio ratio [region]
 payment_success_rate ratio ratio [method region country]
 on_time_rate ratio ratio [carrier region country]
 refund_rate ratio ratio [method region currency]`)
@@ -46,7 +49,7 @@ refund_rate ratio ratio [method region currency]`)
 			windows = append(windows, fmt.Sprint(w.Name, " ", w.Retention.Hours()))
 		}
 		grace := "24h0m0s"
-		if m.Name == "funnel" { // counted in the window of the order's creation, which its later stages come long after
+		if m.Name == "funnel" || m.Name == "conversion" { // counted in the window of the order's creation, which its later stages come long after
 			grace = "2160h0m0s"
 		}
 		if text := fmt.Sprint(windows, m.Grace, m.MaxSeries); text != "[1m 48 1h 2160 1d 26280] "+grace+" 10000" {
