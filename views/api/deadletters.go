@@ -50,13 +50,13 @@ type deadLettersInput struct {
 
 // DeadLetterList is the body of GET /v1/dead-letters.
 type DeadLetterList struct {
-	Letters []*deadletter.Letter        `json:"letters"`
-	Next    string                      `json:"next" doc:"cursor of the page after; empty: this is the last one"`
-	Total   int                         `json:"total" doc:"letters that match, on all pages"`
+	Letters []*deadletter.Letter              `json:"letters"`
+	Next    string                            `json:"next" doc:"cursor of the page after; empty: this is the last one"`
+	Total   int                               `json:"total" doc:"letters that match, on all pages"`
 	Reasons map[string]deadletter.ReasonCount `json:"reasons" doc:"what matches, by reason, without the filter of reasons"`
-	Topics  map[string]int              `json:"topics" doc:"what matches, by source topic, without the filter of topics"`
-	LeftOut int                         `json:"left_out" doc:"about how many older letters are not looked at"`
-	Unread  int64                       `json:"unread" doc:"records of the topic that are still to be read: ask again"`
+	Topics  map[string]int                    `json:"topics" doc:"what matches, by source topic, without the filter of topics"`
+	LeftOut int                               `json:"left_out" doc:"about how many older letters are not looked at"`
+	Unread  int64                             `json:"unread" doc:"records of the topic that are still to be read: ask again"`
 }
 
 type deadLettersOutput struct{ Body DeadLetterList }
@@ -114,10 +114,10 @@ type replayInput struct{ Body ReplayBody }
 
 // ReplayResult is what became of each letter.
 type ReplayResult struct {
-	Replayed int                  `json:"replayed"`
-	Refused  int                  `json:"refused" doc:"not written: results say why"`
+	Replayed int                        `json:"replayed"`
+	Refused  int                        `json:"refused" doc:"not written: results say why"`
 	Results  []deadletter.ReplayOutcome `json:"results"`
-	Left     int                  `json:"left" doc:"letters of the filter beyond the limit"`
+	Left     int                        `json:"left" doc:"letters of the filter beyond the limit"`
 }
 
 type replayOutput struct{ Body ReplayResult }

@@ -71,7 +71,7 @@ const (
 // EdgeStatus is how much goes over one way of the topology.
 type EdgeStatus struct {
 	topology.Edge
-	Rate       *float64 `json:"records_per_second" doc:"offsets a second over the last 10 s: what a group has read, or what its topic has grown by. Markers of transactions count as well. null until measured"`
+	Rate       *float64 `json:"records_per_second" doc:"over the last 10 s: what a group has read, or what its topic has grown by. Of observations and findings exactly; elsewhere offsets are counted, and with them markers of transactions. null until measured"`
 	LagRecords int64    `json:"lag_records" doc:"of what is read or followed: records that wait"`
 	LagSeconds *float64 `json:"lag_seconds" doc:"how long the oldest of them has waited; null: it cannot be told"`
 	Lagging    bool     `json:"lagging" doc:"records have waited for 5 s and more, or are not read at all"`

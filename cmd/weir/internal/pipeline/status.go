@@ -202,6 +202,9 @@ func (s *statusSource) sample(ctx context.Context, groups []groupView) (*asked, 
 	}
 	for _, g := range groups {
 		s.sampleCopy(&sample, s.names.In(g.table), g)
+		for name, n := range g.view.Counters() {
+			sample.Counts[g.name+" "+name] = float64(n)
+		}
 	}
 	s.history.Add(sample)
 	return a, nil

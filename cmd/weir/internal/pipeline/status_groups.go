@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"weir/processors/alerts"
+	"weir/processors/entities"
 	"weir/topology"
 	"weir/views/api"
 	"weir/views/flow"
@@ -129,12 +131,44 @@ func (s *statusSource) edges(groups []api.GroupStatus) []api.EdgeStatus {
 		case topology.Follows:
 			key = flow.Key{Group: copyOf, Topic: e.From}
 		}
-		if rate, ok := s.history.Rate(key); ok {
+		rate, ok := s.counted(e)
+		if !ok {
+			rate, ok = s.history.Rate(key)
+		}
+		if ok {
 			edge.Rate = &rate
 		}
 		out = append(out, edge)
 	}
 	return out
+}
+
+// counted is the rate of records where groups keep exact counts of them. Offsets would count watermarks and markers of transactions as
+// well, of which a quiet topic between groups has many more than records.
+func (s *statusSource) counted(e topology.Edge) (float64, bool) {
+	switch (topology.Edge{From: e.From, To: e.To, Kind: e.Kind}) {
+	case topology.Edge{From: s.names.In(topology.Observations), To: s.names.In(topology.GroupEntities), Kind: topology.Reads},
+		topology.Edge{From: s.names.In(topology.GroupOrders), To: s.names.In(topology.Observations), Kind: topology.Writes}:
+		return s.countRate(topology.GroupEntities, entities.CounterObservations)
+	case topology.Edge{From: s.names.In(topology.Findings), To: s.names.In(topology.GroupAlerts), Kind: topology.Reads}:
+		return s.countRate(topology.GroupAlerts, alerts.CounterFindings)
+	case topology.Edge{From: s.names.In(topology.GroupEntities), To: s.names.In(topology.Findings), Kind: topology.Writes}:
+		return s.countRate(topology.GroupEntities, entities.CounterFindings, entities.CounterWithdrawn)
+	case topology.Edge{From: s.names.In(topology.GroupOrders), To: s.names.In(topology.Findings), Kind: topology.Writes}:
+		all, ok := s.countRate(topology.GroupAlerts, alerts.CounterFindings)
+		others, ok2 := s.countRate(topology.GroupEntities, entities.CounterFindings, entities.CounterWithdrawn)
+		return max(all-others, 0), ok && ok2
+	}
+	return 0, false
+}
+
+// countRate is how fast exact counts of a group grow together. One that is not there yet is nothing, if the group has others.
+func (s *statusSource) countRate(group string, names ...string) (sum float64, known bool) {
+	for _, name := range names {
+		rate, ok := s.history.CountRate(group + " " + name)
+		sum, known = sum+rate, known || ok
+	}
+	return sum, known
 }
 
 // readEdge says how far a group is behind in a topic.
