@@ -97,7 +97,8 @@ func (s *scratch) countEntries() {
 // trim rewrites one observation without what it need not keep, and reports whether something is left.
 func (s *scratch) trim(r *ref, watermark int64, counts *Counts) (keep bool, err error) {
 	h, b := &s.shape, s.bytes(r)
-	n, gatesLeft, hint := int(b[valuesAt]), b[gatesAt] > 0 && r.at > h.settled(watermark), 0
+	n, judged, hint := int(b[valuesAt]), r.at > h.settled(watermark), 0
+	gatesLeft := judged && b[gatesAt] > 0
 	s.kept = s.kept[:0]
 	for i := range n {
 		id, bits := value(b, i)
@@ -122,7 +123,7 @@ func (s *scratch) trim(r *ref, watermark int64, counts *Counts) (keep bool, err 
 			s.kept = append(s.kept, i)
 		}
 	}
-	if len(s.kept) == 0 && !gatesLeft {
+	if len(s.kept) == 0 && !gatesLeft && !(judged && len(h.plan.OpenOf(b[typeAt])) > 0) {
 		return false, nil
 	}
 	if len(s.kept) == n && gatesLeft == (b[gatesAt] > 0) {

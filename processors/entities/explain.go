@@ -1,7 +1,6 @@
 package entities
 
 import (
-	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -12,30 +11,45 @@ import (
 // MaxCited is how many contributing events an explanation names at most.
 const MaxCited = 64
 
+// question is a part that is asked about an observation: by a gate, or because it is open.
+type question struct {
+	part  *rule.Part
+	about int    // table.AboutSelf …
+	text  []byte // of AboutText
+	score uint8  // that the event alone decided
+}
+
 // identity is a finding with nothing but what tells it from others.
-func identity(p *rule.Part, g *gates, m *moment, key string) *table.Finding {
+func (q *question) identity(m *moment, orderID []byte, key string) *table.Finding {
+	p := q.part
 	f := &table.Finding{
 		Rule: p.Rule.ID, RuleHash: p.Rule.Hash, Entity: key, Hit: m.hash,
 		Clause: uint32(p.Clause), Part: uint32(p.Index), Parts: uint32(p.Of),
 	}
-	if len(g.about) > 0 {
-		f.Entity = string(g.about)
+	switch q.about {
+	case table.AboutOrder:
+		f.Entity = "order:" + string(orderID)
+	case table.AboutText:
+		f.Entity = string(q.text)
 	}
 	return f
 }
 
 // finding says that the part holds, with everything behind it.
-func (s *scratch) finding(j judge, p *rule.Part, g *gates, m *moment, b []byte, key string) (f *table.Finding, err error) {
-	f = identity(p, g, m, key)
+func (s *scratch) finding(j judge, q *question, m *moment, b []byte, key string) (*table.Finding, error) {
+	from, err := originOf(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errRow, err)
+	}
+	p, f := q.part, q.identity(m, from.orderID, key)
 	if f.Event, err = place(b); err != nil {
 		return nil, fmt.Errorf("%w: %w", errRow, err)
 	}
 	f.AtMs, f.OrderId, f.Version = m.at, f.Event.OrderId, p.Rule.Version
-	f.RiskMinor, f.Currency = riskOf(b), currencyName(m.currency)
-	s.gate = table.Gate{Part: g.part, Score: b[g.raised-1], Raised: b[g.raised], About: string(g.about), Operands: s.operands}
-	f.Score, f.Reason = j.score(p, &s.gate, s.values)
+	f.RiskMinor, f.Currency = from.risk, s.currency
+	f.Score, f.Reason = j.score(p, &s.evidence, q.score)
 	var feature []int
-	f.Predicates, feature = j.explain(p, s.operands, s.values, f.Currency)
+	f.Predicates, feature = j.explain(p, &s.evidence)
 	for i, x := range f.Predicates {
 		if i >= len(feature) || feature[i] < 0 || feature[i] >= len(p.Readings) {
 			continue
@@ -128,5 +142,3 @@ func telling(r *rule.Reading, s *series, list []entry) []entry {
 	}
 	return chosen
 }
-
-func riskOf(b []byte) int64 { return int64(binary.LittleEndian.Uint64(b[riskAt:])) }

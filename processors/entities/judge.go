@@ -10,26 +10,24 @@ import (
 	"weir/topology/table"
 )
 
-// judge is what deciding a gate needs of a rule set.
+// judge is what deciding a part needs of a rule set.
 type judge interface {
 	part(id uint32) *rule.Part
-	holds(p *rule.Part, operands []table.Operand, readings []rule.Value) rule.Tri
-	score(p *rule.Part, gate *table.Gate, readings []rule.Value) (int64, string)
-	explain(p *rule.Part, operands []table.Operand, readings []rule.Value, currency string) ([]*table.Predicate, []int)
+	holds(p *rule.Part, e *rule.Evidence) rule.Tri
+	score(p *rule.Part, e *rule.Evidence, gate uint8) (int64, string)
+	explain(p *rule.Part, e *rule.Evidence) ([]*table.Predicate, []int)
 }
 
 // parts judges by a rule set.
 type parts struct{ set *rule.Set }
 
-func (j parts) part(id uint32) *rule.Part { return j.set.Part(id) }
-func (j parts) holds(p *rule.Part, operands []table.Operand, readings []rule.Value) rule.Tri {
-	return p.Holds(operands, readings)
+func (j parts) part(id uint32) *rule.Part                     { return j.set.Part(id) }
+func (j parts) holds(p *rule.Part, e *rule.Evidence) rule.Tri { return p.Holds(e) }
+func (j parts) score(p *rule.Part, e *rule.Evidence, gate uint8) (int64, string) {
+	return p.Score(e, gate)
 }
-func (j parts) score(p *rule.Part, gate *table.Gate, readings []rule.Value) (int64, string) {
-	return p.Score(gate, readings)
-}
-func (j parts) explain(p *rule.Part, operands []table.Operand, readings []rule.Value, currency string) ([]*table.Predicate, []int) {
-	return p.Explain(operands, readings, currency)
+func (j parts) explain(p *rule.Part, e *rule.Evidence) ([]*table.Predicate, []int) {
+	return p.Explain(e)
 }
 
 // touch is the time range of what came in for a series: of all, and of what came in time.
@@ -100,7 +98,7 @@ func (s *scratch) affected(p *rule.Part, r *ref) bool {
 	return false
 }
 
-// judge decides the gates of what came in, and of later observations whose features it changes.
+// judge decides what parts ask of what came in, and of later observations whose features it changes.
 func (s *scratch) judge(j judge, in *Input, out *Output) error {
 	settled, built := s.shape.settled(int64(in.Watermark)), false
 	if s.first.size == 0 {
@@ -111,7 +109,7 @@ func (s *scratch) judge(j judge, in *Input, out *Output) error {
 		r := &s.refs[k]
 		b := out.Row[r.off : r.off+r.size]
 		switch {
-		case b[gatesAt] == 0 || b[flagsAt]&table.FlagBackfill != 0 || !r.fresh && !s.inner:
+		case b[gatesAt] == 0 && len(s.shape.plan.OpenOf(b[typeAt])) == 0 || b[flagsAt]&table.FlagBackfill != 0 || !r.fresh && !s.inner:
 			continue
 		case r.at <= settled:
 			if r.fresh {
@@ -130,52 +128,103 @@ func (s *scratch) judge(j judge, in *Input, out *Output) error {
 	return nil
 }
 
-// judgeAt decides the gates of the k-th observation, whose bytes in the new row are b.
+// judgeAt decides the gates and the open parts of the k-th observation, whose bytes in the new row are b.
 func (s *scratch) judgeAt(j judge, k int, b []byte, in *Input, out *Output) error {
 	r := &s.refs[k]
 	m := moment{at: r.at, hash: r.hash, obs: int32(k), currency: currencyOf(b)}
+	if m.currency != s.code {
+		s.code, s.currency = m.currency, currencyName(m.currency)
+	}
 	s.moment++
 	g := gatesOf(b)
 	for g.next() {
 		raised := &b[g.raised]
-		p := j.part(g.part)
-		if p == nil {
+		q := question{part: j.part(g.part), about: g.about, text: g.text, score: b[g.raised-1]}
+		if q.part == nil {
 			*raised = 0 // the rule is gone, and what it found is told by who knows that
 			continue
 		}
-		switch late := p.Rule.Late; {
-		case !p.Rule.State.Evaluated(),
-			late == rule.CountOnly && in.Watermark > 0 && r.at <= int64(in.Watermark),
-			late == rule.Drop && b[flagsAt]&flagLate != 0,
-			!r.fresh && !s.affected(p, r):
-			continue
-		}
-		if !s.readings(p, &m) {
-			out.Counts.Unjudged++
-			continue
-		}
 		s.operands = g.appendOperands(s.operands[:0])
-		switch holds := j.holds(p, s.operands, s.values) == rule.True; {
-		case holds:
-			f, err := s.finding(j, p, &g, &m, b, in.Key)
-			if err != nil {
+		switch holds, err := s.ask(j, &q, &m, r, b, in, out); {
+		case err != nil:
+			return err
+		case holds == rule.True:
+			*raised = 1
+		case holds == rule.False && *raised != 0:
+			*raised = 0
+			if err := withdraw(&q, &m, b, in.Key, out); err != nil {
 				return err
 			}
-			*raised = 1
-			out.Findings = append(out.Findings, f)
-			out.Counts.Findings++
-		case *raised != 0:
-			*raised = 0
-			f := identity(p, &g, &m, in.Key)
-			f.Withdrawn = true
-			out.Findings = append(out.Findings, f)
-			out.Counts.Withdrawn++
 		}
 	}
 	if g.err != nil {
 		return fmt.Errorf("%w: %w", errRow, g.err)
 	}
+	s.operands = s.operands[:0]
+	for _, p := range s.shape.plan.OpenOf(b[typeAt]) {
+		if b[gatesAt] > 0 && hasGate(b, p.ID) {
+			continue
+		}
+		q := question{part: p}
+		if p.Rule.Entity != p.Kind {
+			q.about = table.AboutOrder
+		}
+		switch holds, err := s.ask(j, &q, &m, r, b, in, out); {
+		case err != nil:
+			return err
+		case holds == rule.True:
+			s.raised = append(s.raised, raised{k, p.ID, q.about})
+		}
+	}
 	return nil
+}
+
+// ask decides a part and tells the finding if it holds. False means that it does not; unknown, that what was told stays as it is.
+func (s *scratch) ask(j judge, q *question, m *moment, r *ref, b []byte, in *Input, out *Output) (rule.Tri, error) {
+	p := q.part
+	switch late := p.Rule.Late; {
+	case !p.Rule.State.Evaluated(),
+		late == rule.CountOnly && in.Watermark > 0 && r.at <= int64(in.Watermark),
+		late == rule.Drop && b[flagsAt]&flagLate != 0,
+		!r.fresh && !s.affected(p, r):
+		return rule.Unknown, nil
+	}
+	if !s.readings(p, m) {
+		out.Counts.Unjudged++
+		return rule.Unknown, nil
+	}
+	if j.holds(p, s.evidence.Of(s.operands, s.values, s.currency)) != rule.True {
+		return rule.False, nil
+	}
+	f, err := s.finding(j, q, m, b, in.Key)
+	if err != nil {
+		return rule.Unknown, err
+	}
+	out.Findings = append(out.Findings, f)
+	out.Counts.Findings++
+	return rule.True, nil
+}
+
+// withdraw tells that what a part found holds no longer.
+func withdraw(q *question, m *moment, b []byte, key string, out *Output) error {
+	from, err := originOf(b)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errRow, err)
+	}
+	f := q.identity(m, from.orderID, key)
+	f.Withdrawn = true
+	out.Findings = append(out.Findings, f)
+	out.Counts.Withdrawn++
+	return nil
+}
+
+func hasGate(b []byte, part uint32) bool {
+	for g := gatesOf(b); g.next(); {
+		if g.part == part {
+			return true
+		}
+	}
+	return false
 }
 
 // readings fills s.values for the part. False: one cannot be told any more, and the gate stays as it is.

@@ -124,7 +124,15 @@ func naive(plan *rule.Plan, r *rule.Reading, f *fact, all []*fact) (v rule.Value
 func wanted(j *testJudge, plan *rule.Plan, key string, all []*fact) map[string]*table.Finding {
 	standing := map[string]*table.Finding{}
 	for _, f := range all {
-		for _, g := range f.Gates {
+		gates := slices.Clone(f.Gates)
+		for _, p := range plan.OpenOf(f.Type) {
+			g := table.Gate{Part: p.ID}
+			if p.Rule.Entity != plan.Kind {
+				g.About = "order:" + f.OrderID
+			}
+			gates = append(gates, g)
+		}
+		for _, g := range gates {
 			p := j.parts[g.Part]
 			if p == nil || !p.Rule.State.Evaluated() {
 				continue
@@ -133,7 +141,8 @@ func wanted(j *testJudge, plan *rule.Plan, key string, all []*fact) map[string]*
 			for i, at := range p.Readings {
 				values[i], _ = naive(plan, &plan.Readings[at], f, all)
 			}
-			if j.holds(p, g.Operands, values) != rule.True {
+			asked := new(rule.Evidence).Of(g.Operands, values, f.Currency)
+			if j.holds(p, asked) != rule.True {
 				continue
 			}
 			entity := key
@@ -144,8 +153,8 @@ func wanted(j *testJudge, plan *rule.Plan, key string, all []*fact) map[string]*
 				Rule: p.Rule.ID, RuleHash: p.Rule.Hash, Version: p.Rule.Version, Entity: entity, OrderId: f.OrderID, AtMs: f.AtMs, Hit: f.IDHash,
 				Clause: uint32(p.Clause), Part: uint32(p.Index), Parts: uint32(p.Of), Event: placeOf(f), RiskMinor: f.RiskMinor, Currency: f.Currency,
 			}
-			x.Score, x.Reason = j.score(p, &g, values)
-			x.Predicates, _ = j.explain(p, g.Operands, values, f.Currency)
+			x.Score, x.Reason = j.score(p, asked, g.Score)
+			x.Predicates, _ = j.explain(p, asked)
 			for i, pr := range x.Predicates {
 				r := &plan.Readings[p.Readings[i]]
 				pr.Feature, pr.Entity, pr.ToMs = r.Text, key, f.AtMs
@@ -186,13 +195,19 @@ func identityOf(f *table.Finding) string {
 // testJudge decides without the rule language: a part holds where its first reading is known and reaches the gate's first operand.
 type testJudge struct {
 	parts map[uint32]*rule.Part
-	saw   []rule.Value // the readings of the newest decision
+	least map[*rule.Part]float64 // of open parts, which have no operand
+	saw   []rule.Value           // the readings of the newest decision over a gate
 }
 
 func (j *testJudge) part(id uint32) *rule.Part { return j.parts[id] }
 
-func (j *testJudge) holds(_ *rule.Part, operands []table.Operand, values []rule.Value) rule.Tri {
-	j.saw = append(j.saw[:0], values...)
+func (j *testJudge) holds(p *rule.Part, e *rule.Evidence) rule.Tri {
+	operands, values := e.Operands(), e.Readings()
+	if least, open := j.least[p]; open {
+		operands = []table.Operand{{Kind: table.OperandNumber, Bits: f64(least)}}
+	} else {
+		j.saw = append(j.saw[:0], values...)
+	}
 	switch {
 	case len(operands) == 0:
 		return rule.True
@@ -204,13 +219,13 @@ func (j *testJudge) holds(_ *rule.Part, operands []table.Operand, values []rule.
 	return rule.False
 }
 
-func (j *testJudge) score(p *rule.Part, g *table.Gate, values []rule.Value) (int64, string) {
-	return int64(g.Score) + int64(len(values)), p.Rule.ID
+func (j *testJudge) score(p *rule.Part, e *rule.Evidence, gate uint8) (int64, string) {
+	return int64(gate) + int64(len(e.Readings())), p.Rule.ID
 }
 
-func (j *testJudge) explain(_ *rule.Part, operands []table.Operand, values []rule.Value, currency string) (ps []*table.Predicate, feature []int) {
-	for i, v := range values {
-		ps = append(ps, &table.Predicate{Text: fmt.Sprint(i), Observed: fmt.Sprint(v.Known, v.Num, v.Text, currency), Threshold: fmt.Sprint(len(operands))})
+func (j *testJudge) explain(_ *rule.Part, e *rule.Evidence) (ps []*table.Predicate, feature []int) {
+	for i, v := range e.Readings() {
+		ps = append(ps, &table.Predicate{Text: fmt.Sprint(i), Observed: fmt.Sprint(v.Known, v.Num, v.Text, e.Currency()), Threshold: fmt.Sprint(len(e.Operands()))})
 		feature = append(feature, i)
 	}
 	return ps, feature

@@ -20,10 +20,10 @@ import (
 //	└─────────┴─────┴─────────┴───────────┴───────┴─────────┴──────────┴─────────────────── …
 //	                  number    of folds    when the row wants its timer, event time in ms; 0 = never
 //
-// All integers are little-endian. Two bytes of an observation change after it came: its flags once (late), and Gate.Raised: 1 while
-// a finding of that gate stands.
+// All integers are little-endian. What changes of an observation after it came: its flags once (late), and Gate.Raised, 1 while a finding
+// of that gate stands. An open part (rule.Plan.Open) gets a gate when its first finding is raised.
 const (
-	rowVersion = 1
+	rowVersion = 2
 	rowHeader  = 20
 
 	// maxRowBytes bounds a row: it is one record of the changelog.
@@ -35,15 +35,14 @@ const (
 const (
 	typeAt     = 20
 	flagsAt    = 21
-	placeAt    = 22
-	riskAt     = 34
-	currencyAt = 42
-	valuesAt   = 45
-	gatesAt    = 46
-	bodyAt     = 47
+	currencyAt = 22
+	valuesAt   = 25
+	gatesAt    = 26
+	bodyAt     = 27
 
 	valueSize = 12
-	textsSize = 6 // three empty texts
+	gateSize  = 7 // without text and operands
+	tailSize  = 6 // at least: place and three empty texts
 )
 
 // flagLate marks an observation that came when the watermark had passed it.
@@ -130,7 +129,7 @@ func (l *layout) scan(row []byte, refs []ref) ([]ref, error) {
 		if len(b) >= bodyAt {
 			size = int(binary.LittleEndian.Uint32(b))
 		}
-		if size > len(b) || size < bodyAt+textsSize || size < bodyAt+textsSize+valueSize*int(b[valuesAt]) {
+		if size > len(b) || size < bodyAt+tailSize || size < bodyAt+tailSize+valueSize*int(b[valuesAt]) {
 			return refs[:i], fmt.Errorf("%w: an observation is cut off", errRow)
 		}
 		r := &refs[i]
@@ -152,7 +151,7 @@ func refAt(b []byte, off int) (ref, error) {
 	if err != nil {
 		return ref{}, err
 	}
-	if size < bodyAt+textsSize+valueSize*int(b[valuesAt]) {
+	if size < bodyAt+tailSize+valueSize*int(b[valuesAt]) {
 		return ref{}, errors.New("an observation is too short for its values")
 	}
 	at, hash := table.ObservationKey(b)
@@ -174,7 +173,8 @@ type gates struct {
 
 	part     uint32
 	raised   int // where Raised stands
-	about    []byte
+	about    int // table.AboutSelf …
+	text     []byte
 	operands []byte
 	n        int // operands
 }
@@ -192,28 +192,31 @@ func (g *gates) next() bool {
 	}
 	g.left--
 	b, pos := g.b, g.pos
-	if len(b)-pos < 9 { // part 4, score, raised, length 2, operands 1
+	if len(b)-pos < gateSize {
 		return g.fail()
 	}
-	g.part, g.raised = binary.LittleEndian.Uint32(b[pos:]), pos+5
-	n := int(binary.LittleEndian.Uint16(b[pos+6:]))
-	pos += 8
-	if len(b)-pos < n+1 {
+	g.part, g.raised, g.text = binary.LittleEndian.Uint32(b[pos:]), pos+5, nil
+	g.about, g.n = table.GateShape(b[pos+6])
+	pos += gateSize
+	if g.about > table.AboutText {
 		return g.fail()
 	}
-	g.about, g.n = b[pos:pos+n], int(b[pos+n])
-	pos += n + 1
+	if g.about == table.AboutText {
+		if g.text, pos = text(b, pos); pos < 0 {
+			return g.fail()
+		}
+	}
 	begin := pos
 	for range g.n {
-		if len(b)-pos < 3 {
+		if pos >= len(b) {
 			return g.fail()
 		}
 		if table.OperandKind(b[pos]) == table.OperandText {
-			pos += 3 + int(binary.LittleEndian.Uint16(b[pos+1:]))
+			_, pos = text(b, pos+1)
 		} else {
 			pos += 9
 		}
-		if pos > len(b) {
+		if pos < 0 || pos > len(b) {
 			return g.fail()
 		}
 	}
@@ -226,14 +229,26 @@ func (g *gates) fail() bool {
 	return false
 }
 
+// text is the text at pos, and what stands behind it; -1 if it is cut off.
+func text(b []byte, pos int) (text []byte, next int) {
+	if pos > len(b) {
+		return nil, -1
+	}
+	n, width := binary.Uvarint(b[pos:])
+	if pos += width; width <= 0 || n > uint64(len(b)-pos) {
+		return nil, -1
+	}
+	return b[pos : pos+int(n)], pos + int(n)
+}
+
 // appendOperands decodes the gate's operands.
 func (g *gates) appendOperands(to []table.Operand) []table.Operand {
 	b := g.operands
 	for range g.n {
 		o := table.Operand{Kind: table.OperandKind(b[0])}
 		if o.Kind == table.OperandText {
-			n := 3 + int(binary.LittleEndian.Uint16(b[1:]))
-			o.Text, b = string(b[3:n]), b[n:]
+			s, next := text(b, 1)
+			o.Text, b = string(s), b[next:]
 		} else {
 			o.Bits, b = binary.LittleEndian.Uint64(b[1:]), b[9:]
 		}
@@ -242,7 +257,7 @@ func (g *gates) appendOperands(to []table.Operand) []table.Operand {
 	return to
 }
 
-// tail is where an observation's texts begin.
+// tail is where an observation's place begins.
 func tail(b []byte) (int, error) {
 	g := gatesOf(b)
 	for g.next() {
@@ -250,47 +265,61 @@ func tail(b []byte) (int, error) {
 	return g.pos, g.err
 }
 
-// check tells whether an observation is whole, so that a row never takes what it could not read.
-func check(b []byte) error {
+// origin is the place of an observation's event, in the bytes of the observation.
+type origin struct {
+	risk               int64
+	partition          uint64
+	offset             uint64
+	id, orderID, topic []byte
+}
+
+var errTail = errors.New("an observation's place or texts are cut off")
+
+// originOf also checks that the observation is whole.
+func originOf(b []byte) (o origin, err error) {
 	pos, err := tail(b)
 	if err != nil {
-		return err
+		return o, err
 	}
-	for range 3 {
-		if len(b)-pos < 2 {
-			return errors.New("an observation's texts are cut off")
+	var n int
+	o.risk, n = binary.Varint(b[pos:])
+	for _, number := range [2]*uint64{&o.partition, &o.offset} {
+		if n <= 0 {
+			return o, errTail
 		}
-		pos += 2 + int(binary.LittleEndian.Uint16(b[pos:]))
+		pos += n
+		*number, n = binary.Uvarint(b[pos:])
+	}
+	if n <= 0 {
+		return o, errTail
+	}
+	pos += n
+	for _, s := range [3]*[]byte{&o.id, &o.orderID, &o.topic} {
+		if *s, pos = text(b, pos); pos < 0 {
+			return o, errTail
+		}
 	}
 	if pos != len(b) {
-		return fmt.Errorf("an observation of %d bytes ends after %d", len(b), pos)
+		return o, fmt.Errorf("an observation of %d bytes ends after %d", len(b), pos)
 	}
-	return nil
+	return o, nil
+}
+
+// check tells whether an observation is whole, so that a row never takes what it could not read.
+func check(b []byte) error {
+	_, err := originOf(b)
+	return err
 }
 
 // place is where the event of an observation stands.
 func place(b []byte) (*table.Place, error) {
-	pos, err := tail(b)
+	o, err := originOf(b)
 	if err != nil {
 		return nil, err
 	}
 	at, _ := table.ObservationKey(b)
-	p := &table.Place{
-		Partition: int32(binary.LittleEndian.Uint32(b[placeAt:])), Offset: int64(binary.LittleEndian.Uint64(b[placeAt+4:])),
-		AtMs: at, Type: event.Type(b[typeAt]).String(),
-	}
-	for _, text := range [3]*string{&p.Id, &p.OrderId, &p.Topic} {
-		if len(b)-pos < 2 {
-			return nil, errGates
-		}
-		n := int(binary.LittleEndian.Uint16(b[pos:]))
-		if len(b)-pos-2 < n {
-			return nil, errGates
-		}
-		*text = string(b[pos+2 : pos+2+n])
-		pos += 2 + n
-	}
-	return p, nil
+	return &table.Place{Topic: string(o.topic), Partition: int32(o.partition), Offset: int64(o.offset), Id: string(o.id), AtMs: at,
+		Type: event.Type(b[typeAt]).String(), OrderId: string(o.orderID)}, nil
 }
 
 func currencyOf(b []byte) uint32 {

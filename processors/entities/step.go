@@ -84,7 +84,10 @@ type scratch struct {
 	moment   uint64    // counts judged observations: what memo belongs to
 	operands []table.Operand
 	values   []rule.Value
-	gate     table.Gate
+	evidence rule.Evidence
+	currency string // of the observation that is judged
+	code     uint32 // currency's
+	raised   []raised
 }
 
 // Step folds a record into the entity's row and judges what may be answered differently now. plan is the set's for the kind of
@@ -127,7 +130,12 @@ func step(j judge, plan *rule.Plan, grace time.Duration, row []byte, in *Input, 
 		return nil
 	}
 	out.Row = s.write(s.due(l.due, wm, compacted))
-	return s.judge(j, in, out)
+	s.raised = s.raised[:0]
+	if err := s.judge(j, in, out); err != nil || len(s.raised) == 0 {
+		return err
+	}
+	out.Row, err = s.remember(out.Row)
+	return err
 }
 
 // begin takes the row apart.

@@ -65,7 +65,8 @@ func forEver(plan *rule.Plan) *rule.Plan {
 	return plan
 }
 
-// watchful judges everything: part 1 always holds and shows every reading, part 2+i asks reading i to reach an operand.
+// watchful judges everything: part 1 always holds and shows every reading, part 2+i asks reading i to reach an operand. Two parts are
+// open: they ask each event for the first and the last reading, about the entity and about the order.
 func watchful(plan *rule.Plan) *testJudge {
 	j := &testJudge{parts: map[uint32]*rule.Part{}}
 	r := &rule.Rule{ID: "r", Version: 3, Hash: 77, State: rule.Live, Late: rule.Revise}
@@ -75,6 +76,15 @@ func watchful(plan *rule.Plan) *testJudge {
 		j.parts[uint32(2+i)] = &rule.Part{ID: uint32(2 + i), Rule: r, Clause: 1 + i, Of: 2, Index: 1, Kind: plan.Kind, Readings: []int{i}}
 	}
 	j.parts[1] = all
+	own := &rule.Part{ID: 900, Rule: &rule.Rule{ID: "own", Hash: 5, State: rule.Live, Late: rule.Revise, Entity: plan.Kind}, Of: 1, Kind: plan.Kind, Readings: []int{0}}
+	order := &rule.Part{ID: 901, Rule: &rule.Rule{ID: "order", Hash: 6, State: rule.Live, Late: rule.Revise, Entity: "order"}, Of: 1, Kind: plan.Kind,
+		Readings: []int{len(plan.Readings) - 1}}
+	j.parts[own.ID], j.parts[order.ID] = own, order
+	j.least = map[*rule.Part]float64{own: 2, order: 1}
+	plan.Open = make([][]*rule.Part, 256)
+	for t := range plan.Open {
+		plan.Open[t] = []*rule.Part{own, order}
+	}
 	return j
 }
 

@@ -61,7 +61,7 @@ func TestAnOutboxIsAListOfEachEntity(t *testing.T) {
 
 func TestALongRecordIsSplitBetweenObservations(t *testing.T) {
 	var o, other outbox
-	obs := table.Observation{ID: string(make([]byte, 1000)), Topic: "payments"}
+	obs := table.Observation{ID: string(make([]byte, 1040)), Topic: "payments"}
 	const n = 1000
 	for i := range n {
 		obs.AtMs = int64(i)

@@ -31,7 +31,7 @@ type maker struct {
 
 // carried reports whether e comes with the gate.
 func (m *maker) carried(e *expr) bool {
-	return m.hoist != nil && e.kind == "" && (!e.isLiteral() || e.typ == Money) && e.op != opList
+	return m.hoist != nil && e.kind == "" && !e.isConstant() && e.op != opList
 }
 
 func (m *maker) num(e *expr) numFn {

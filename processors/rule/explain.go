@@ -173,22 +173,19 @@ func predicates(atoms []atom, f *frame, texts func(i int) string) (out []*table.
 	return out, feature
 }
 
-func (p *Part) explain(operands []table.Operand, readings []Value, currency string) (explained []*table.Predicate, feature []int) {
+func (p *Part) explain(e *Evidence) (explained []*table.Predicate, feature []int) {
 	defer p.Rule.contain()
-	digits, _ := event.Exponent(currency)
-	f := &frame{operands: operands, readings: readings, currency: currency, digits: digits}
-	return predicates(p.atoms, f, func(i int) string { return p.texts[i] })
+	return predicates(p.atoms, &e.frame, func(i int) string { return p.texts[i] })
 }
 
-func (p *Part) score(gate *table.Gate, readings []Value) (score int64, reason string) {
+func (p *Part) score(e *Evidence, gate uint8) (score int64, reason string) {
 	defer p.Rule.contain()
 	score, reason = p.Rule.Score, p.Rule.Reason
-	if g := int64(gate.Score); g > score {
+	if g := int64(gate); g > score {
 		score, reason = g, p.Rule.bandReason(g)
 	}
-	f := frame{operands: gate.Operands, readings: readings}
 	for i := range p.bands {
-		if b := &p.bands[i]; b.score > score && b.cond(&f) == True {
+		if b := &p.bands[i]; b.score > score && b.cond(&e.frame) == True {
 			score, reason = b.score, b.reason
 		}
 	}

@@ -191,6 +191,22 @@ type decimal struct {
 
 func (e *expr) isLiteral() bool { return e.op == opLiteral }
 
+// isConstant reports whether e is made of literals alone. An amount of money is one: it takes the currency of whatever it stands beside.
+func (e *expr) isConstant() bool {
+	switch e.op {
+	case opField, opReading:
+		return false
+	case opLiteral:
+		return true
+	}
+	for _, k := range e.kids {
+		if !k.isConstant() {
+			return false
+		}
+	}
+	return len(e.kids) > 0
+}
+
 // checker turns expr-lang's tree into a checked expression.
 type checker struct {
 	b     *builder

@@ -37,13 +37,14 @@ func TestADefectInAPartCostsItsRuleOneAnswer(t *testing.T) {
 	p := s.Part(o.Gates[0].Part)
 	r := broken(t, s, p.Rule.ID)
 	many := []Value{{Type: Number, Known: true, Num: 12}}
-	if got := p.Holds(o.Gates[0].Operands, many); got != Unknown {
+	asked := new(Evidence).Of(o.Gates[0].Operands, many, "EUR")
+	if got := p.Holds(asked); got != Unknown {
 		t.Errorf("the part is %v", got)
 	}
-	if score, reason := p.Score(&o.Gates[0], many); score != 60 || reason != "many cards from one address" {
+	if score, reason := p.Score(asked, o.Gates[0].Score); score != 60 || reason != "many cards from one address" {
 		t.Errorf("the score is %d because %q", score, reason)
 	}
-	if predicates, feature := p.Explain(o.Gates[0].Operands, many, "EUR"); len(predicates) != len(feature) {
+	if predicates, feature := p.Explain(asked); len(predicates) != len(feature) {
 		t.Errorf("explained by %v, %v", predicates, feature)
 	}
 	if n := r.Stats().Broken.Load(); n != 3 {

@@ -23,7 +23,7 @@ type gateFor struct {
 }
 
 func (s *Set) observe(f *Facts, out *Observed) {
-	out.Observations, out.Findings, out.gates = out.Observations[:0], out.Findings[:0], out.gates[:0]
+	out.Observations, out.Findings, out.gates, out.operands = out.Observations[:0], out.Findings[:0], out.gates[:0], out.operands[:0]
 	tp := s.types[f.Type]
 	if tp == nil {
 		return
@@ -69,6 +69,9 @@ func (o *observing) clause(cl *clausePlan) {
 		o.find(cl)
 		return
 	}
+	if cl.open {
+		return
+	}
 	score := o.eventScore(r)
 	for _, p := range cl.parts {
 		if !hasKey(p.Kind, o.f) {
@@ -79,10 +82,11 @@ func (o *observing) clause(cl *clausePlan) {
 		if p.Kind != r.Entity {
 			g.About = o.about(r)
 		}
-		g.Operands = make([]table.Operand, len(p.operands))
-		for i, operand := range p.operands {
-			g.Operands[i] = operand(&o.fr)
+		first := len(o.out.operands)
+		for _, operand := range p.operands {
+			o.out.operands = append(o.out.operands, operand(&o.fr))
 		}
+		g.Operands = o.out.operands[first:]
 		o.out.gates = append(o.out.gates, gateFor{p.Kind, g})
 	}
 }
@@ -184,7 +188,7 @@ func (o *observing) entity(kp *kindPlan, id string) {
 			b.Gates = append(b.Gates, g.gate)
 		}
 	}
-	if len(b.Values) == 0 && len(b.Gates) == 0 {
+	if len(b.Values) == 0 && len(b.Gates) == 0 && !kp.open {
 		return
 	}
 	e := f.Entry

@@ -20,6 +20,7 @@ type clausePlan struct {
 	gate   condFn // nil: nothing is asked of the event
 	atoms  []atom // for a clause without parts
 	parts  []*Part
+	open   bool // its one part is in Plan.Open
 }
 
 // typePlan is what group orders does with events of one type.
@@ -33,6 +34,7 @@ type kindPlan struct {
 	kind   string
 	key    func(*Facts) string // nil: several, see multiKeys
 	series []seriesPlan
+	open   bool // parts of Plan.Open ask about each event, whether or not it has values
 }
 
 type seriesPlan struct {
@@ -75,11 +77,17 @@ func (c *compiler) plan(r *Rule, types []string, alternatives []clause, bands []
 			c.set.parts[p.ID] = p
 			cl.parts = append(cl.parts, p)
 		}
+		cl.open = cl.gate == nil && len(cl.parts) == 1 && cl.parts[0].isOpen(r)
 		r.Parts = append(r.Parts, cl.parts...)
 		if r.State.Evaluated() {
 			c.clauses = append(c.clauses, cl)
 		}
 	}
+}
+
+// isOpen reports whether nothing of the event is asked or carried but its type, entity and order.
+func (p *Part) isOpen(r *Rule) bool {
+	return len(p.operands) == 0 && len(r.bands) == 0 && (r.Entity == p.Kind || r.Entity == "order")
 }
 
 // gateOf is what the event alone decides; nil for nothing.
@@ -215,8 +223,24 @@ func (c *compiler) finish() {
 		}
 		s.plans[kind] = p
 	}
+	for _, cl := range c.clauses {
+		if cl.open {
+			s.plans[cl.parts[0].Kind].ask(cl.types, cl.parts[0])
+		}
+	}
 	for t := range len(s.types) {
 		s.types[t] = c.typePlan(event.Type(t).String(), byKind)
+	}
+}
+
+// ask enters an open part.
+func (p *Plan) ask(types []string, part *Part) {
+	for _, name := range types {
+		t, _ := event.ParseType(name)
+		if n := int(t) + 1; n > len(p.Open) {
+			p.Open = append(p.Open, make([][]*Part, n-len(p.Open))...)
+		}
+		p.Open[t] = append(p.Open[t], part)
 	}
 }
 
@@ -226,18 +250,19 @@ func (c *compiler) typePlan(name string, byKind map[string][]*seriesSpec) *typeP
 		return nil
 	}
 	tp := &typePlan{}
-	asked := map[string]bool{}
+	asked, open := map[string]bool{}, map[string]bool{}
 	for _, cl := range c.clauses {
 		if slices.Contains(cl.types, name) {
 			tp.clauses = append(tp.clauses, cl)
 			for _, p := range cl.parts {
 				asked[p.Kind] = true
+				open[p.Kind] = open[p.Kind] || cl.open
 			}
 		}
 	}
 	plain := &maker{}
 	for _, kind := range c.kindNames() {
-		kp := &kindPlan{kind: kind, key: c.keyOf(kind)}
+		kp := &kindPlan{kind: kind, key: c.keyOf(kind), open: open[kind]}
 		for _, spec := range byKind[kind] {
 			if !slices.Contains(spec.types, name) {
 				continue

@@ -101,14 +101,15 @@ func TestAnEventBecomesObservationsWithGates(t *testing.T) {
 		score int64
 	}{{4, true, False, 60}, {5, true, True, 60}, {12, true, True, 90}, {12, false, Unknown, 60}} {
 		values := []Value{{Type: Number, Known: c.known, Num: c.cards}}
-		if got := p.Holds(o.Gates[0].Operands, values); got != c.want {
+		asked := new(Evidence).Of(o.Gates[0].Operands, values, "EUR")
+		if got := p.Holds(asked); got != c.want {
 			t.Errorf("%v cards: %v", c.cards, got)
 		}
-		if score, _ := p.Score(&o.Gates[0], values); score != c.score {
+		if score, _ := p.Score(asked, o.Gates[0].Score); score != c.score {
 			t.Errorf("%v cards: score %d", c.cards, score)
 		}
 	}
-	predicates, feature := p.Explain(o.Gates[0].Operands, []Value{{Type: Number, Known: true, Num: 7}}, "EUR")
+	predicates, feature := p.Explain(new(Evidence).Of(o.Gates[0].Operands, []Value{{Type: Number, Known: true, Num: 7}}, "EUR"))
 	var lines []string
 	for i, q := range predicates {
 		lines = append(lines, strings.Join([]string{q.Observed, q.Operator, q.Threshold, q.Text}, "|"))
@@ -183,11 +184,14 @@ func TestRulesOverSeveralEntities(t *testing.T) {
 			about[s.Part(g.Part).Rule.ID+" "+eo.Key] = g.About
 		}
 	}
-	if got["customer:c1"] != 3 || got["ip:198.51.100.9"] != 1 {
+	if got["customer:c1"] != 2 || got["ip:198.51.100.9"] != 1 {
 		t.Errorf("gates %v", got)
 	}
-	if about["both ip:198.51.100.9"] != "customer:c1" || about["both customer:c1"] != "" || about["velocity customer:c1"] != "order:o1" {
+	if about["both ip:198.51.100.9"] != "customer:c1" || about["both customer:c1"] != "" {
 		t.Errorf("about %v", about)
+	}
+	if open := s.Plan("customer").OpenOf(uint8(event.OrderCreated)); len(open) != 1 || open[0].Rule.ID != "velocity" {
+		t.Errorf("a part that asks the event nothing needs no gate: open are %v", open)
 	}
 	if len(out.Findings) != 1 || out.Findings[0].Rule != "abroad" || out.Findings[0].Entity != "order:o1" || len(out.Findings[0].Predicates) != 2 {
 		t.Errorf("findings %v", out.Findings)
@@ -312,10 +316,11 @@ func TestOfAlternativesTheOnesThatHoldAreTold(t *testing.T) {
 	}
 	p := s.Part(o.Gates[0].Part)
 	readings := []Value{{Type: Number, Known: true, Num: 2}, {Type: Money, Known: true, Num: 20000}}
-	if p.Holds(o.Gates[0].Operands, readings) != True {
+	asked := new(Evidence).Of(o.Gates[0].Operands, readings, "EUR")
+	if p.Holds(asked) != True {
 		t.Fatal("the part does not hold")
 	}
-	predicates, _ := p.Explain(o.Gates[0].Operands, readings, "EUR")
+	predicates, _ := p.Explain(asked)
 	var texts []string
 	for _, q := range predicates {
 		texts = append(texts, q.Text)

@@ -114,6 +114,17 @@ type Plan struct {
 	Series   []Series      // sorted by ID
 	Readings []Reading     // features; parts name them by index
 	Horizon  time.Duration // the longest window; 0 = an observation is kept for ever (limited by caps)
+	// Open are, by event.Type, the parts that ask nothing of an event but its type: they are asked about each observation of that type,
+	// without a gate that says so. Such a part is the only one of its clause, and its alerts are about the entity itself or the order.
+	Open [][]*Part
+}
+
+// OpenOf are the open parts for events of a type.
+func (p *Plan) OpenOf(t uint8) []*Part {
+	if int(t) >= len(p.Open) {
+		return nil
+	}
+	return p.Open[t]
 }
 
 // Method is how a series keeps its entries.
@@ -218,22 +229,44 @@ type Part struct {
 	clause   *clausePlan
 }
 
-// Holds decides the part. readings are in the order of p.Readings, operands as the gate carried them. After a defect it is unknown.
-func (p *Part) Holds(operands []table.Operand, readings []Value) (holds Tri) {
+// Evidence is what a part is asked with: readings in the order of p.Readings, operands as the gate carried them, and the currency of
+// the observation. It is used again from one question to the next.
+type Evidence struct{ frame frame }
+
+// Of sets the evidence, which keeps the slices until the next Of.
+func (e *Evidence) Of(operands []table.Operand, readings []Value, currency string) *Evidence {
+	f := &e.frame
+	f.operands, f.readings = operands, readings
+	if currency != f.currency {
+		f.currency = currency
+		f.digits, _ = event.Exponent(currency)
+	}
+	return e
+}
+
+// Operands are what the gate carried.
+func (e *Evidence) Operands() []table.Operand { return e.frame.operands }
+
+// Readings are the features of the part.
+func (e *Evidence) Readings() []Value { return e.frame.readings }
+
+// Currency is the observation's, "" = none.
+func (e *Evidence) Currency() string { return e.frame.currency }
+
+// Holds decides the part. After a defect it is unknown.
+func (p *Part) Holds(e *Evidence) (holds Tri) {
 	defer p.Rule.contain()
-	return p.cond(&frame{operands: operands, readings: readings})
+	return p.cond(&e.frame)
 }
 
-// Score is the score and reason of a hit of this part: those of its highest band that holds, else the rule's own.
-func (p *Part) Score(gate *table.Gate, readings []Value) (score int64, reason string) {
-	return p.score(gate, readings)
-}
+// Score is the score and reason of a hit of this part: those of its highest band that holds, else the rule's own. gate is the score
+// that the event alone decided (table.Gate.Score), 0 for none.
+func (p *Part) Score(e *Evidence, gate uint8) (score int64, reason string) { return p.score(e, gate) }
 
-// Explain gives the predicates of the part with what was observed. currency is the observation's, for showing money. The caller
-// adds windows, entity and events to those with a Feature: feature[i] is the index in p.Readings that predicate i compares, -1 for
-// none.
-func (p *Part) Explain(operands []table.Operand, readings []Value, currency string) (predicates []*table.Predicate, feature []int) {
-	return p.explain(operands, readings, currency)
+// Explain gives the predicates of the part with what was observed. The caller adds windows, entity and events to those with a
+// Feature: feature[i] is the index in p.Readings that predicate i compares, -1 for none.
+func (p *Part) Explain(e *Evidence) (predicates []*table.Predicate, feature []int) {
+	return p.explain(e)
 }
 
 // Facts is an event that counts, with its order.
@@ -252,9 +285,10 @@ type Observed struct {
 	Observations []EntityObservation
 	Findings     []*table.Finding // of rules without features
 
-	obs   table.Observation
-	gates []gateFor
-	state observing
+	obs      table.Observation
+	gates    []gateFor
+	operands []table.Operand // of gates
+	state    observing
 }
 
 // EntityObservation is a record's worth for one entity.

@@ -10,12 +10,15 @@ import (
 // Observation is one event as one entity sees it. A record of weir-observations, key kind:id, is a sequence of them: what one
 // transaction of group orders has for one entity. Group entities keeps them in its rows.
 //
-//	     0        4        12        20     21      22        26        34      42       45      46     47
-//	┌────────┬────────┬─────────┬──────┬───────┬─────────┬─────────┬───────┬────────┬───────┬──────┬─────── …
-//	│ size 4 │ at 8   │ hash 8  │type 1│flags 1│partit. 4│ offset 8│ risk 8│ curr. 3│values │gates │
-//	└────────┴────────┴─────────┴──────┴───────┴─────────┴─────────┴───────┴────────┴───────┴──────┴─────── …
-//	values × { series 4, bits 8 }   gates × { part 4, score 1, raised 1, about str, operands 1 × { kind 1, bits 8 | str } }
-//	id str, order_id str, topic str           str = length 2, bytes
+//	0        4       12        20     21      22        25      26      27
+//	┌────────┬───────┬─────────┬──────┬───────┬─────────┬───────┬───────┬────────┬───────┬───────┬─ …
+//	│ size 4 │ at 8  │ hash 8  │type 1│flags 1│currency3│values1│gates 1│ values │ gates │ place │ texts
+//	└────────┴───────┴─────────┴──────┴───────┴─────────┴───────┴───────┴────────┴───────┴───────┴─ …
+//	values × { series 4, bits 8 }   gates × { part 4, score 1, raised 1, shape 1, about str if shape says so, operands }
+//	shape = operands (63 at most) | about << 6: 0 the entity itself, 1 order:order_id, 2 the text that follows
+//	operands × { kind 1, bits 8 | str }
+//	place = risk varint, partition uvarint, offset uvarint      texts = id str, order_id str, topic str
+//	str = length uvarint, bytes
 //
 // All integers are little-endian; size counts itself. Two observations of one event for one entity are the same observation.
 type Observation struct {
@@ -43,7 +46,8 @@ type SeriesValue struct {
 	Bits   uint64
 }
 
-// Gate says that all conditions of a rule's part that the event and its order can answer hold; the entity answers the rest.
+// Gate says that all conditions of a rule's part that the event and its order can answer hold; the entity answers the rest. Parts that
+// ask the event nothing need no gate (rule.Plan.Open): it is made in the entity's row once a finding has to be remembered.
 type Gate struct {
 	Part     uint32 // rule.Part.ID
 	Score    uint8  // of the highest band that event and order alone decide
@@ -81,12 +85,31 @@ const (
 	MaxText     = 256
 	MaxValues   = 255
 	MaxGates    = 255
-	MaxOperands = 64
+	MaxOperands = 63
 
-	observationHeader = 47
+	observationHeader = 27
+	orderKind         = "order:"
 )
 
 var errShort = errors.New("an observation is cut off")
+
+// What the two upper bits of a gate's shape say about its About.
+const (
+	AboutSelf  = 0
+	AboutOrder = 1
+	AboutText  = 2
+
+	aboutShift    = 6
+	operandsInUse = 1<<aboutShift - 1
+)
+
+// GateShape takes a gate's shape apart.
+func GateShape(shape uint8) (about, operands int) {
+	return int(shape >> aboutShift), int(shape & operandsInUse)
+}
+
+// ShapeOf is a gate's shape.
+func ShapeOf(about, operands int) uint8 { return uint8(about<<aboutShift | operands) }
 
 // Append adds the encoding of o to b.
 func (o *Observation) Append(b []byte) []byte {
@@ -95,9 +118,6 @@ func (o *Observation) Append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(o.AtMs))
 	b = binary.LittleEndian.AppendUint64(b, o.IDHash)
 	b = append(b, o.Type, o.Flags)
-	b = binary.LittleEndian.AppendUint32(b, uint32(o.Partition))
-	b = binary.LittleEndian.AppendUint64(b, uint64(o.Offset))
-	b = binary.LittleEndian.AppendUint64(b, uint64(o.RiskMinor))
 	var currency [3]byte
 	copy(currency[:], o.Currency)
 	b = append(b, currency[:]...)
@@ -106,21 +126,36 @@ func (o *Observation) Append(b []byte) []byte {
 		b = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint32(b, v.Series), v.Bits)
 	}
 	for i := range o.Gates {
-		g := &o.Gates[i]
-		b = append(binary.LittleEndian.AppendUint32(b, g.Part), g.Score, g.Raised)
-		b = appendText(b, g.About)
-		b = append(b, uint8(len(g.Operands)))
-		for _, v := range g.Operands {
-			b = append(b, uint8(v.Kind))
-			if v.Kind == OperandText {
-				b = appendText(b, v.Text)
-			} else {
-				b = binary.LittleEndian.AppendUint64(b, v.Bits)
-			}
-		}
+		b = o.Gates[i].append(b, o.OrderID)
 	}
+	b = binary.AppendVarint(b, o.RiskMinor)
+	b = binary.AppendUvarint(b, uint64(uint32(o.Partition)))
+	b = binary.AppendUvarint(b, uint64(o.Offset))
 	b = appendText(appendText(appendText(b, o.ID), o.OrderID), o.Topic)
 	binary.LittleEndian.PutUint32(b[start:], uint32(len(b)-start))
+	return b
+}
+
+func (g *Gate) append(b []byte, orderID string) []byte {
+	about := AboutText
+	switch {
+	case g.About == "":
+		about = AboutSelf
+	case len(g.About) == len(orderKind)+len(orderID) && g.About[:len(orderKind)] == orderKind && g.About[len(orderKind):] == orderID:
+		about = AboutOrder
+	}
+	b = append(binary.LittleEndian.AppendUint32(b, g.Part), g.Score, g.Raised, ShapeOf(about, len(g.Operands)))
+	if about == AboutText {
+		b = appendText(b, g.About)
+	}
+	for _, v := range g.Operands {
+		b = append(b, uint8(v.Kind))
+		if v.Kind == OperandText {
+			b = appendText(b, v.Text)
+		} else {
+			b = binary.LittleEndian.AppendUint64(b, v.Bits)
+		}
+	}
 	return b
 }
 
@@ -128,7 +163,7 @@ func appendText(b []byte, s string) []byte {
 	if len(s) > math.MaxUint16 {
 		s = s[:math.MaxUint16]
 	}
-	return append(binary.LittleEndian.AppendUint16(b, uint16(len(s))), s...)
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 // ObservationSize is the length of the first observation of b, and an error if b does not hold all of it.
@@ -157,27 +192,48 @@ func (o *Observation) Parse(b []byte) (rest []byte, err error) {
 	rest, b = b[n:], b[:n]
 	o.AtMs, o.IDHash = ObservationKey(b)
 	o.Type, o.Flags = b[20], b[21]
-	o.Partition = int32(binary.LittleEndian.Uint32(b[22:]))
-	o.Offset = int64(binary.LittleEndian.Uint64(b[26:]))
-	o.RiskMinor = int64(binary.LittleEndian.Uint64(b[34:]))
 	o.Currency = ""
-	if b[42] != 0 {
-		o.Currency = string(b[42:45])
+	if b[22] != 0 {
+		o.Currency = string(b[22:25])
 	}
-	values, gates := int(b[45]), int(b[46])
+	values, gates := int(b[25]), int(b[26])
 	r := reader{b: b[observationHeader:]}
 	o.Values = o.Values[:0]
 	for range values {
 		o.Values = append(o.Values, SeriesValue{Series: r.u32(), Bits: r.u64()})
 	}
+	ofOrder := o.parseGates(&r, gates)
+	o.RiskMinor, o.Partition, o.Offset = r.varint(), int32(r.uvarint()), int64(r.uvarint())
+	o.ID, o.OrderID, o.Topic = r.text(), r.text(), r.text()
+	if r.short || len(r.b) != 0 {
+		return nil, fmt.Errorf("an observation of %d bytes does not end where it says", n)
+	}
+	for _, i := range ofOrder {
+		o.Gates[i].About = orderKind + o.OrderID
+	}
+	return rest, nil
+}
+
+// parseGates returns which of them are about the observation's order.
+func (o *Observation) parseGates(r *reader, n int) (ofOrder []int) {
 	old := o.Gates[:cap(o.Gates)]
 	o.Gates = o.Gates[:0]
-	for i := range gates {
-		g := Gate{Part: r.u32(), Score: r.u8(), Raised: r.u8(), About: r.text()}
+	for i := range n {
+		g := Gate{Part: r.u32(), Score: r.u8(), Raised: r.u8()}
+		about, operands := GateShape(r.u8())
+		switch about {
+		case AboutSelf:
+		case AboutOrder:
+			ofOrder = append(ofOrder, i)
+		case AboutText:
+			g.About = r.text()
+		default:
+			r.short = true
+		}
 		if i < len(old) {
 			g.Operands = old[i].Operands[:0]
 		}
-		for range r.u8() {
+		for range operands {
 			v := Operand{Kind: OperandKind(r.u8())}
 			if v.Kind == OperandText {
 				v.Text = r.text()
@@ -188,11 +244,7 @@ func (o *Observation) Parse(b []byte) (rest []byte, err error) {
 		}
 		o.Gates = append(o.Gates, g)
 	}
-	o.ID, o.OrderID, o.Topic = r.text(), r.text(), r.text()
-	if r.short || len(r.b) != 0 {
-		return nil, fmt.Errorf("an observation of %d bytes does not end where it says", n)
-	}
-	return rest, nil
+	return ofOrder
 }
 
 // reader takes an encoding apart; after its end it gives zeros and says so.
@@ -212,12 +264,35 @@ func (r *reader) take(n int) []byte {
 }
 
 func (r *reader) u8() uint8   { return r.take(1)[0] }
-func (r *reader) u16() uint16 { return binary.LittleEndian.Uint16(r.take(2)) }
 func (r *reader) u32() uint32 { return binary.LittleEndian.Uint32(r.take(4)) }
 func (r *reader) u64() uint64 { return binary.LittleEndian.Uint64(r.take(8)) }
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.short, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.short, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
 func (r *reader) text() string {
-	n := r.u16()
-	if n == 0 {
+	n := r.uvarint()
+	if n > uint64(len(r.b)) {
+		r.short, r.b = true, nil
+	}
+	if n == 0 || r.short {
 		return ""
 	}
 	return string(r.take(int(n)))

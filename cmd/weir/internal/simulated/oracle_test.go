@@ -188,6 +188,7 @@ func (o *oracle) order(c fact, events []fact) {
 		case "payment.attempted", "payment.authorized", "payment.captured":
 			o.add("payments_"+f.kind[len("payment."):], f.at, 1, 0, f.method, c.region, c.country)
 			if f.kind == "payment.captured" {
+				o.shipped["time_to_pay"]++
 				o.add("revenue", f.at, 1, f.amount, f.method, c.region, c.country, f.currency)
 				if f.currency == c.currency {
 					captures = append(captures, capture{f.at, f.amount})

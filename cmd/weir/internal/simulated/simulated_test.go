@@ -154,7 +154,7 @@ func rowsOf(t fatal, w *Weir) (text map[string]string, cells map[string]*table.C
 			t.Fatal(err)
 		}
 		switch name {
-		case "buying_sessions", "time_to_ship", "time_to_deliver":
+		case "buying_sessions", "time_to_pay", "time_to_ship", "time_to_deliver":
 			cells[key] = c
 		case "customers":
 			text[key] = fmt.Sprint("distinct ", v.Distinct)
@@ -175,7 +175,7 @@ func rowsOf(t fatal, w *Weir) (text map[string]string, cells map[string]*table.C
 
 func compareSessions(t fatal, want *oracle, cells map[string]*table.Cell) {
 	t.Helper()
-	for _, metric := range []string{"time_to_ship", "time_to_deliver"} {
+	for _, metric := range []string{"time_to_pay", "time_to_ship", "time_to_deliver"} {
 		var count int64
 		for key, c := range cells {
 			if strings.HasPrefix(key, metric+"/1d/") {
