@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"weir/topology/event"
 	rows "weir/topology/table"
 	"weir/views/query"
 	"weir/views/search"
@@ -269,4 +270,13 @@ func poke(ch chan struct{}) {
 	case ch <- struct{}{}:
 	default:
 	}
+}
+
+// Started calls fn for each alert whose first hit lies in [from, to): see search.Index.
+func (a *Alerts) Started(from, to event.UnixMilli, fn func(*search.Alert)) error {
+	if err := a.searchable(); err != nil {
+		return err
+	}
+	a.index.Started(from, to, fn)
+	return nil
 }

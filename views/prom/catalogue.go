@@ -26,6 +26,7 @@ type form struct {
 	of      *metric.Metric
 	part    part
 	counter bool
+	alerts  bool   // counted from the alerts, not from rows
 	money   bool   // rows of different currencies must not meet
 	kind    string // Prometheus' type: gauge, counter or summary
 	unit    string // Prometheus' unit, "" where it has no word for it
@@ -47,7 +48,7 @@ const (
 	eventsSuffix = "_events"
 )
 
-func newCatalogue(metrics *query.Catalogue) *catalogue {
+func newCatalogue(metrics *query.Catalogue, alerts bool) *catalogue {
 	c := &catalogue{byName: map[string]*form{}}
 	names := metrics.Names()
 	for _, name := range names { // the values first, so that no suffix takes another metric's name
@@ -55,6 +56,11 @@ func newCatalogue(metrics *query.Catalogue) *catalogue {
 	}
 	for _, name := range names {
 		for _, f := range furtherForms(c.byName[valueName(metrics.Get(name))]) {
+			c.add(f)
+		}
+	}
+	if alerts {
+		for _, f := range alertForms() {
 			c.add(f)
 		}
 	}
@@ -106,7 +112,7 @@ func furtherForms(f *form) []*form {
 		return nil
 	}
 	further := func(name string, p part, counter bool, help string) *form {
-		g := &form{name: name, of: f.of, part: p, counter: counter, money: f.money, kind: "gauge", help: f.help + " " + help}
+		g := &form{name: name, of: f.of, part: p, counter: counter, alerts: f.alerts, money: f.money, kind: "gauge", help: f.help + " " + help}
 		if counter {
 			g.kind = "counter"
 		}

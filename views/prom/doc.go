@@ -18,6 +18,9 @@
 //	top        shop_m{value}                  gauge    the greatest of one window, at most their true count + error
 //	ratio      shop_m_ratio (money: shop_m)   gauge    a trailing _rate of the name makes room for _ratio
 //
+// Fraud alerts come from their own table: shop_alerts_started (with _total) counts them in the window of their first hit,
+// shop_alerts says how many there are now. Both have the labels rule, severity, status, kind (of the entity) and shadow.
+//
 // # Labels
 //
 // Those of the metric, and

@@ -40,6 +40,7 @@ const (
 type Config struct {
 	Catalogue *query.Catalogue
 	Metrics   query.Metrics
+	Alerts    Alerts // nil: alerts are not served
 	Version   string
 	Logger    *slog.Logger          // nil: silent
 	Registry  prometheus.Registerer // nil: nothing is counted
@@ -64,7 +65,7 @@ func New(cfg Config) http.Handler {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &server{Config: cfg, catalogue: newCatalogue(cfg.Catalogue), parser: parser.NewParser(parser.Options{}), turns: make(chan struct{}, maxRunning)}
+	s := &server{Config: cfg, catalogue: newCatalogue(cfg.Catalogue, cfg.Alerts != nil), parser: parser.NewParser(parser.Options{}), turns: make(chan struct{}, maxRunning)}
 	if len(s.catalogue.left) > 0 {
 		cfg.Logger.Warn("names of the Prometheus API are taken twice; the metric declared first has them. Rename one in the metrics file",
 			"names", s.catalogue.left)
@@ -273,7 +274,7 @@ func (s *server) open(from, to event.UnixMilli) (*querier, error) {
 			return nil, err
 		}
 	}
-	r := &reader{src: src, progress: src.Progress(), rows: maxRows, series: maxSeries, samples: maxSamples}
+	r := &reader{src: src, progress: src.Progress(), rows: maxRows, series: maxSeries, samples: maxSamples, alerts: s.Alerts}
 	if r.watermark = r.progress.Watermark; r.watermark == 0 {
 		r.watermark = event.UnixMilli(s.Now().UnixMilli())
 	}

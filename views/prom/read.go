@@ -22,12 +22,15 @@ type reader struct {
 	rows      int             // left to read
 	series    int             // left to build
 	samples   int             // left to build
+	alerts    Alerts          // nil: nothing is known of them
 }
 
 // LimitError says that a query asks for too much.
 type LimitError struct{ Detail string }
 
 func (e *LimitError) Error() string { return e.Detail }
+
+var errTooManySeries = &LimitError{fmt.Sprintf("the query reads more than %d series; match fewer, or merge them with by", maxSeries)}
 
 // row is what one window holds of one series. For ratios sum is what stands above and count what stands below.
 type row struct {
@@ -49,7 +52,9 @@ func (r *reader) readRows(ctx context.Context, s *selection, from, to event.Unix
 	if from >= to {
 		return nil, to, nil
 	}
-	if s.form.of.Derived == nil {
+	if s.form.alerts {
+		err = in.runAlerts(from, to)
+	} else if s.form.of.Derived == nil {
 		err = in.run(s.form.of, nil, false, from, to)
 	} else {
 		for _, p := range s.form.of.Derived.Over {
@@ -160,28 +165,7 @@ func (in *scan) meet(m *metric.Metric, key string) (seen, error) {
 	if len(k.Labels) != len(m.Labels) {
 		return seen{}, fmt.Errorf("row key %q has %d labels where %s has %d", key, len(k.Labels), m.Name, len(m.Labels))
 	}
-	s := in.selection
-	at := func(i int) string { return k.Labels[slices.Index(m.Labels, s.form.of.Labels[i])] } // parts of ratios have labels of their own
-	for _, c := range s.match {
-		if !c.Matches(at(c.label)) {
-			return seen{}, nil
-		}
-	}
-	values := make([]string, len(s.keep))
-	for n, i := range s.keep {
-		values[n] = strings.Clone(at(i))
-	}
-	kept := metric.Key{Labels: values}.String()
-	into := in.byKept[kept]
-	if into == nil {
-		if in.series--; in.series < 0 {
-			return seen{}, &LimitError{fmt.Sprintf("the query reads more than %d series; match fewer, or merge them with by", maxSeries)}
-		}
-		into = &rows{values: values}
-		in.byKept[kept] = into
-		in.out = append(in.out, into)
-	}
-	return seen{into, k.Labels}, nil
+	return in.match(k.Labels, m.Labels)
 }
 
 // add appends what a cell says to its series; kept tells that the cell is needed further.

@@ -232,7 +232,7 @@ func (r *reader) ranks(s *selection, x *rows, span span) ([]line, error) {
 			}
 			if points[e.Value] == nil {
 				if r.series--; r.series < 0 {
-					return nil, &LimitError{fmt.Sprintf("the query reads more than %d series; match fewer, or merge them with by", maxSeries)}
+					return nil, errTooManySeries
 				}
 				order = append(order, e.Value)
 			}

@@ -90,7 +90,8 @@ func NewServer(cfg *configs.Config, deps Deps, version string) (*Server, error) 
 		Topology: graph,
 		Gatherer: deps.Registry, Live: hub, Dashboard: dashboard.Handler(), Version: version, Logger: deps.Logger,
 	}
-	served.Prom = prom.New(prom.Config{Catalogue: catalogue, Metrics: tables.Metrics, Version: version, Logger: deps.Logger, Registry: deps.Registry})
+	served.Prom = prom.New(prom.Config{Catalogue: catalogue, Metrics: tables.Metrics, Alerts: tables.Alerts,
+		Version: version, Logger: deps.Logger, Registry: deps.Registry})
 	var backtests *Backtests
 	if deps.Book != nil {
 		served.RuleBook = NewRulesAPI(deps.Book)
