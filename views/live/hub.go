@@ -76,7 +76,8 @@ func New(cfg Config) *Hub {
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.upgrader = websocket.Upgrader{
 		ReadBufferSize: readBuffer, WriteBufferSize: 4096, WriteBufferPool: &sync.Pool{},
-		Subprotocols: []string{Subprotocol}, EnableCompression: true, CheckOrigin: h.allowed,
+		Subprotocols: []string{Subprotocol}, EnableCompression: true,
+		CheckOrigin:      func(*http.Request) bool { return true }, // a refusal before the upgrade would not tell a browser why
 		HandshakeTimeout: cfg.Limits.HelloWithin,
 	}
 	return h
@@ -229,7 +230,10 @@ func (h *Hub) Upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	c := newConn(h, &socket{ws, held, &h.limits}, rand.Text(), addressOf(r))
 	code, why := CloseSubprotocol, "offer the subprotocol "+Subprotocol
-	if ws.Subprotocol() == Subprotocol {
+	switch {
+	case !h.allowed(r):
+		code, why = CloseForbidden, "pages of this origin may not connect; serve.allowed_origins lists those that may"
+	case ws.Subprotocol() == Subprotocol:
 		code, why = h.admit(c)
 	}
 	if code == 0 {

@@ -29,6 +29,7 @@ var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
 type world struct {
 	*querytest.Table
+	hub  *live.Hub
 	url  string
 	stop context.CancelFunc
 	done chan struct{}
@@ -36,26 +37,7 @@ type world struct {
 
 func start(t *testing.T, limits live.Limits) *world {
 	t.Helper()
-	db := querytest.New()
-	db.Watermark(noon)
-	hub := live.New(live.Config{
-		Topics:    live.MetricTopics{Catalogue: querytest.Catalogue(), Source: db},
-		Freshness: func() live.Freshness { return live.FreshnessOf(db.Progress()) },
-		Limits:    limits, Build: "test",
-	})
-	db.Subscribe(hub)
-	ctx, cancel := context.WithCancel(context.Background())
-	w := &world{Table: db, stop: cancel, done: make(chan struct{})}
-	go func() {
-		defer close(w.done)
-		if err := hub.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	}()
-	server := httptest.NewServer(hub)
-	w.url = server.URL
-	t.Cleanup(func() { cancel(); <-w.done; server.Close() })
-	return w
+	return startWith(t, limits, func(*live.Config) {})
 }
 
 // answer is what the query API says, in the form that a client keeps.
@@ -454,9 +436,13 @@ func TestOriginsOfOtherSitesAreRefused(t *testing.T) {
 	w := start(t, live.Limits{})
 	d := websocket.Dialer{Subprotocols: []string{live.Subprotocol}}
 	target := "ws" + strings.TrimPrefix(w.url, "http")
-	_, resp, err := d.Dial(target, http.Header{"Origin": {"https://evil.example"}})
-	if err == nil || resp.StatusCode != http.StatusForbidden {
-		t.Errorf("another site's page could connect: %v", err)
+	evil, _, err := d.Dial(target, http.Header{"Origin": {"https://evil.example"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer evil.Close()
+	if _, data, err := evil.ReadMessage(); !websocket.IsCloseError(err, live.CloseForbidden) {
+		t.Errorf("another site's page got %q, %v", data, err)
 	}
 	ws, _, err := d.Dial(target, http.Header{"Origin": {w.url}})
 	if err != nil {
