@@ -42,9 +42,9 @@ type Config struct {
 	Metrics   query.Metrics
 	Alerts    Alerts // nil: alerts are not served
 	Version   string
-	Logger    *slog.Logger          // nil: silent
-	Registry  prometheus.Registerer // nil: nothing is counted
-	Now       func() time.Time      // nil: time.Now
+	Logger    *slog.Logger         // nil: silent
+	Registry  *prometheus.Registry // nil: nothing is counted
+	Now       func() time.Time     // nil: time.Now
 }
 
 type server struct {

@@ -90,6 +90,9 @@ func NewServer(cfg *configs.Config, deps Deps, version string) (*Server, error) 
 		Topology: graph,
 		Gatherer: deps.Registry, Live: hub, Dashboard: dashboard.Handler(), Version: version, Logger: deps.Logger,
 	}
+	if deps.Registry != nil {
+		deps.Registry.MustRegister(&viewStats{(&statusSource{views: tables}).groups})
+	}
 	served.Prom = prom.New(prom.Config{Catalogue: catalogue, Metrics: tables.Metrics, Alerts: tables.Alerts,
 		Version: version, Logger: deps.Logger, Registry: deps.Registry})
 	var backtests *Backtests
