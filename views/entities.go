@@ -26,7 +26,11 @@ type EntityFeature struct {
 	Entries  int64  // that it is made of
 	Exact    bool   // else the window's edge is off by less than Step
 	Step     time.Duration
+	Since    event.UnixMilli // began to be kept then, so that it is unknown while its window reaches back further; 0 = it is complete
 }
+
+// EntityReader tells what an entity's row says at a time. reserved reads the reserved rows of its partition, nil where there is none.
+type EntityReader func(kind, id string, row []byte, at event.UnixMilli, reserved func(key string) ([]byte, error)) (*Entity, error)
 
 // MaxEntityEvents is how many events of an entity are told.
 const MaxEntityEvents = 100
@@ -45,6 +49,31 @@ func (e *Entities) Get(kind, id string) (*Entity, int32, error) {
 	if at == 0 {
 		at = event.UnixMilli(time.Now().UnixMilli())
 	}
-	entity, err := e.deps.Entity(kind, id, row, at)
+	reserved := func(key string) ([]byte, error) {
+		if e.deps.Copies == nil {
+			return nil, nil
+		}
+		return e.deps.Copies.Row(e.table, partition, key)
+	}
+	entity, err := e.deps.Entity(kind, id, row, at, reserved)
 	return entity, partition, err
+}
+
+// List gives the ids of a kind that begin with prefix and come after another id, in their order, at most limit of them.
+func (e *Entities) List(kind, prefix, after string, limit int) ([]string, error) {
+	ok, _ := e.recovered()
+	if !ok {
+		return nil, e.incomplete()
+	}
+	start := kind + ":" + prefix
+	end := start + "\xff" // no UTF-8 has it
+	if from := kind + ":" + after + "\x00"; after != "" && from > start {
+		start = from
+	}
+	s, release, err := e.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return s.Keys(start, end, limit, len(kind)+1)
 }

@@ -30,8 +30,8 @@ type Deps struct {
 	// Exists tells whether a table's topic is there; nil: all are. An installation may do without the groups for fraud, and then
 	// without their tables.
 	Exists func(ctx context.Context, table string) (bool, error)
-	// Entity reads what a row of weir-entities-table says at a time; nil: entities are not shown.
-	Entity func(kind, id string, row []byte, at event.UnixMilli) (*Entity, error)
+	// Entity reads rows of weir-entities-table; nil: entities are not shown.
+	Entity EntityReader
 	Logger *slog.Logger // nil: silent
 }
 

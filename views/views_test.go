@@ -172,7 +172,7 @@ func (k *kafka) exists(ctx context.Context, name string) (bool, error) {
 }
 
 // plainEntity reads rows that are one feature's text.
-func plainEntity(kind, id string, row []byte, at event.UnixMilli) (*views.Entity, error) {
+func plainEntity(kind, id string, row []byte, at event.UnixMilli, _ func(string) ([]byte, error)) (*views.Entity, error) {
 	return &views.Entity{At: at, Features: []views.EntityFeature{{Text: string(row)}}}, nil
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/IBM/sarama"
@@ -89,6 +90,23 @@ func (s *Snapshot) Scan(start, limit string, fn func(key string, value []byte) e
 		}
 	}
 	return nil
+}
+
+// Keys are the first limit keys with start ≤ key < end over all partitions, in their order, without their first skip bytes.
+func (s *Snapshot) Keys(start, end string, limit, skip int) ([]string, error) {
+	var out []string
+	for _, p := range s.parts {
+		it := p.NewIterator(viewRange([]byte(start), []byte(end)), nil)
+		for n := 0; n < limit && it.Next(); n++ {
+			out = append(out, string(it.Key()[1+skip:]))
+		}
+		it.Release()
+		if err := it.Error(); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(out)
+	return out[:min(len(out), limit)], nil
 }
 
 func (c *Copies) add(tp topicPartition, v *viewStore) {

@@ -11,19 +11,30 @@ import (
 
 // entityReader reads rows of group entities for the view server, with the features of the rules in force. Without rules an entity has
 // no features, but events.
-func entityReader(rules *rule.Current) func(kind, id string, row []byte, at event.UnixMilli) (*views.Entity, error) {
-	return func(kind, id string, row []byte, at event.UnixMilli) (*views.Entity, error) {
+func entityReader(rules *rule.Current) views.EntityReader {
+	return func(kind, id string, row []byte, at event.UnixMilli, reserved func(key string) ([]byte, error)) (*views.Entity, error) {
 		out := &views.Entity{At: at}
 		var err error
 		if out.Events, err = entities.Newest(row, views.MaxEntityEvents); err != nil || rules == nil {
 			return out, err
 		}
-		features, err := entities.Features(rules.Load(), kind+":"+id, row, at)
+		set := rules.Load()
+		features, err := entities.Features(set, kind+":"+id, row, at)
+		if err != nil {
+			return nil, err
+		}
+		series, err := reserved(entities.SeriesKey)
+		if err != nil {
+			return nil, err
+		}
+		since, err := entities.Warming(set, kind+":"+id, series)
 		if err != nil {
 			return nil, err
 		}
 		for i := range features {
-			out.Features = append(out.Features, entityFeature(&features[i]))
+			f := entityFeature(&features[i])
+			f.Since = since[i]
+			out.Features = append(out.Features, f)
 		}
 		return out, nil
 	}

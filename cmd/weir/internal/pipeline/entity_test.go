@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"encoding/binary"
 	"slices"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"weir/processors/rule"
 	"weir/topology/event"
 	"weir/topology/table"
+	"weir/views"
 )
 
 // What the view server tells of an entity is what group entities keeps of it.
@@ -37,7 +39,9 @@ func TestAnEntityIsReadWithTheRulesInForce(t *testing.T) {
 		}
 		row = out.Row
 	}
-	e, err := entityReader(rule.NewCurrent(set))("customer", "c-1", row, event.UnixMilli(noon.Add(2*time.Minute).UnixMilli()))
+	none := func(string) ([]byte, error) { return nil, nil }
+	at := event.UnixMilli(noon.Add(2 * time.Minute).UnixMilli())
+	e, err := entityReader(rule.NewCurrent(set))("customer", "c-1", row, at, none)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +50,7 @@ func TestAnEntityIsReadWithTheRulesInForce(t *testing.T) {
 	}
 	got := map[string]float64{}
 	for _, f := range e.Features {
-		if !f.Known || !f.Exact || f.From.Add(time.Hour) != f.To {
+		if !f.Known || !f.Exact || f.Since != 0 || f.From.Add(time.Hour) != f.To {
 			t.Errorf("%+v", f)
 		}
 		got[f.Type+" "+f.Currency] = f.Number
@@ -54,10 +58,21 @@ func TestAnEntityIsReadWithTheRulesInForce(t *testing.T) {
 	if len(got) != 2 || got["number "] != 2 || got["money EUR"] != 60_00 {
 		t.Errorf("%v of %+v", got, e.Features)
 	}
-	if e, err = entityReader(nil)("customer", "c-1", row, 0); err != nil || len(e.Events) != 2 || len(e.Features) != 0 {
+	kept := binary.LittleEndian.AppendUint32([]byte{1}, set.Plan("customer").Series[0].ID) // as the partition's reserved row has it
+	kept = binary.LittleEndian.AppendUint64(kept, uint64(at-1000))
+	e, err = entityReader(rule.NewCurrent(set))("customer", "c-1", row, at, func(key string) ([]byte, error) {
+		if key != entities.SeriesKey {
+			t.Errorf("row %q is asked for", key)
+		}
+		return kept, nil
+	})
+	if err != nil || !slices.ContainsFunc(e.Features, func(f views.EntityFeature) bool { return f.Since == at-1000 }) {
+		t.Errorf("no feature is warming: %+v, %v", e, err)
+	}
+	if e, err = entityReader(nil)("customer", "c-1", row, 0, none); err != nil || len(e.Events) != 2 || len(e.Features) != 0 {
 		t.Errorf("without rules: %+v, %v", e, err)
 	}
-	if _, err := entityReader(nil)("customer", "c-1", []byte("damaged"), 0); err == nil {
+	if _, err := entityReader(nil)("customer", "c-1", []byte("damaged"), 0, none); err == nil {
 		t.Error("a damaged row is read")
 	}
 }
