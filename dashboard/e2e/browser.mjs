@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 
 const EXECUTABLE = process.env.WEIR_CHROMIUM ?? '/usr/bin/chromium'
-const PATIENCE_MS = 60_000
+const PATIENCE_MS = 30_000
 
 export const launch = () => chromium.launch({
   executablePath: EXECUTABLE, headless: true,
@@ -48,7 +48,7 @@ export async function shows(page, what, expression, want) {
 }
 
 export const text = selector => `document.querySelector(${JSON.stringify(selector)})?.textContent.replace(/\\s+/g, ' ').trim()`
-export const tile = label => text(`[aria-label^="${label}"] .v`)
+export const tile = label => `[...document.querySelectorAll('.tile')].find(t => t.querySelector('.k')?.textContent.startsWith(${JSON.stringify(label)}))?.querySelector('.v').textContent.replace(/\\s+/g, ' ').trim()`
 export const chip = text('.fresh')
 
 /** No part of the page is wider than the window. */

@@ -89,6 +89,14 @@ export class Shop {
 
   async counted() { return events((await this.get('/v1/status')).groups) }
 
+  /** A metric's value (or count) in one currency over so many ms up to the newest window, as the query API tells it. */
+  async total(metric, { ms = 3600e3, step = 60e3, where = '', of = 'count' } = {}) {
+    const { meta } = await this.get('/v1/metrics/orders?window=1m&from=now-60s'), last = Math.floor(Date.parse(meta.watermark) / step) * step
+    const from = new Date(last + step - ms).toISOString(), to = new Date(last + step + 600e3).toISOString()
+    const answer = await this.get(`/v1/metrics/${metric}?window=all&from=${from}&to=${to}${where && '&where=' + encodeURIComponent(where)}`)
+    return answer.series.flatMap(s => s.points).reduce((sum, p) => sum + Number(p[of]), 0)
+  }
+
   async get(path) {
     const res = await fetch(this.url + path)
     if (!res.ok) throw new Error(`${path}: ${res.status} ${await res.text()}`)

@@ -3,13 +3,13 @@ import test from 'node:test'
 import assert from 'node:assert/strict'
 import { accessible, fits, open } from './browser.mjs'
 
-const AT_ONCE = 2
+const AT_ONCE = 2, READY = 'html[data-story=ready]'
 
 export function storybook(at) {
   test('storybook: every state of every page is accessible', async () => {
     const { browser, shop } = at(), wrong = []
     const contents = await open(browser, shop.url + '/storybook')
-    await contents.waitForSelector('html[data-story=ready]')
+    await contents.waitForSelector(READY, { state: 'attached' })
     const names = (await contents.evaluate('window.stories')).filter(n => !process.env.WEIR_STORY || n.startsWith(process.env.WEIR_STORY))
     wrong.push(...await accessible(contents, 'contents'), ...contents.wrong)
     await contents.context().close()
@@ -19,8 +19,9 @@ export function storybook(at) {
       for (let name; (name = names.shift());) {
         try {
           await page.goto(`${shop.url}/storybook?story=${name}`)
-          await page.waitForSelector('html[data-story=ready]')
-          const asked = await page.evaluate('window.story?.asked ?? []')
+          await page.waitForSelector(READY, { state: 'attached' })
+          const { asked, failed } = await page.evaluate('window.story ?? { asked: [], failed: "" }')
+          if (failed) wrong.push(`${name}: ${failed}`)
           if (asked.length) wrong.push(`${name}: asks for what was not recorded (npm run record): ${asked}`)
           wrong.push(...await accessible(page, name))
           await page.setViewportSize({ width: 360, height: 780 })

@@ -39,12 +39,12 @@ export function Graph({ centre, entities, alerts }) {
   const say = `${kindWord(me.kind)} ${me.id} is connected to ${plural(entities.length - 1, 'entity', 'entities')} by its orders, and to ${plural(alerts.length, 'other alert')}`
   return html`<div class="ch graph" role="group" aria-label=${say}><svg viewBox=${`0 0 ${W} ${H}`}>
     ${nodes.map(n => html`<path class=${'ge' + (n.alerts ? ' hot' : '')} d=${n.side === 'below' ? `M${X} ${Y}Q${X} ${(Y + n.y) / 2} ${n.x} ${n.y}` : `M${X} ${Y}Q${(X + n.x) / 2} ${n.y} ${n.x} ${n.y}`} />`)}
-    ${nodes.map(n => { const { kind, id } = entityOf(n.key), right = n.side === 'right'
-      return html`<a key=${n.key} class=${'gn' + (n.alerts ? ' hot' : '')} href=${to(...entityPath(n.key))} aria-label=${`${kindWord(kind)} ${id}, in ${plural(n.orders, 'order')}${n.alerts ? ', ' + plural(n.alerts, 'other alert') : ''}`}>
+    ${nodes.map(n => { const { kind, id } = entityOf(n.key), right = n.side === 'right', brief = label(kind, id, right ? 7 : n.side === 'below' ? 9 : 13)
+      return html`<a key=${n.key} class=${'gn' + (n.alerts ? ' hot' : '')} href=${to(...entityPath(n.key))} aria-label=${`${n.alerts || ''} ${brief}: ${kindWord(kind)} ${id}, in ${plural(n.orders, 'order')}${n.alerts ? ', ' + plural(n.alerts, 'other alert') : ''}`}>
         ${right ? html`<rect class="gs" x=${n.x - 12} y=${n.y - 9} width="24" height="18" rx="4" />` : html`<circle class="gs" cx=${n.x} cy=${n.y} r=${n.side === 'below' ? 10 : 13} />`}
         <${Glyph} name=${kindIcon(kind)} x=${n.x} y=${n.y} />
         ${n.alerts > 0 && html`<circle class="gb" cx=${n.x + 12} cy=${n.y - 9} r="7" /><text aria-hidden="true" class="gc" x=${n.x + 12} y=${n.y - 5}>${n.alerts}</text>`}
-        ${right ? html`<text aria-hidden="true" x=${n.x + 17} y=${n.y + 4} class=${n.alerts ? 'b' : 't'}>${label(kind, id, 7)}</text>` : html`<text aria-hidden="true" text-anchor="middle" x=${n.x} y=${n.y + 26} class=${n.alerts ? 'b' : 't'}>${label(kind, id, n.side === 'below' ? 9 : 13)}</text>`}
+        ${right ? html`<text aria-hidden="true" x=${n.x + 17} y=${n.y + 4} class=${n.alerts ? 'b' : 't'}>${brief}</text>` : html`<text aria-hidden="true" text-anchor="middle" x=${n.x} y=${n.y + 26} class=${n.alerts ? 'b' : 't'}>${brief}</text>`}
       </a>` })}
     ${more.below > 0 && html`<text text-anchor="end" x=${W} y=${H - 26}>+${more.below}</text>`}${more.right > 0 && html`<text x="219" y=${Y + 31 * 2.5 + 10}>+${more.right}</text>`}${more.left > 0 && html`<text x="40" y=${H - 2}>+${more.left}</text>`}
     <g class="gm"><circle cx=${X} cy=${Y} r="17" /><${Glyph} name=${kindIcon(me.kind)} x=${X} y=${Y} size=${16} />

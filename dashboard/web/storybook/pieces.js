@@ -14,7 +14,7 @@ export const Pieces = () => html`<main class="main book" id="main"><div class="h
   <${Panel} id="x-fresh" title="Freshness" what="one chip in the top bar; icon and words" span=${12}><div class="shelf">${CHIPS.map(f => html`<${Fresh} f=${f} onRetry=${() => {}} />`)}</div><//>
   <${Panel} id="x-strip" title="Strips" span=${12}>${CHIPS.slice(5, 9).map(f => html`<${Strip} f=${f} />`)}<//>
   ${[[[['486', '']], { v: 0.061, text: '6.1 %' }, LINE], [[['€1.68', 'M']], { v: -0.009, text: '0.9 pp', good: 1 }, LINE], [[['5', 'h'], ['12', 'm']], { v: -0.05, text: '14 min', good: -1 }, LINE], [[['–', '']], { v: null, text: '' }, []], [[['486', '']], { v: 0, text: '0.0 %' }, [1, 1, 1]], [[[HUGE, 'M']], { v: 12345.678, text: '1,234,567.8 %', good: -1 }, LINE]]
-    .map(([value, delta, list], i) => html`<${Tile} label=${i === 5 ? WORDS : 'Orders per minute'} value=${value} delta=${delta} spark=${html`<${Spark} list=${list} />`} muted=${i === 4} />`)}
+    .map(([value, delta, list], i) => html`<${Tile} label=${['Orders per minute', 'Payment success', 'Time to ship', 'Nothing yet', 'Muted', WORDS][i]} value=${value} delta=${delta} spark=${html`<${Spark} list=${list} />`} muted=${i === 4} />`)}
   <${Panel} id="x-load" title="Loading" what="shape first, no spinner"><${Skeleton} height=${160} /><//>
   <${Panel} id="x-empty" title="Empty" what="nothing happened, and we know it"><${State} icon="inbox" title="No alerts in this hour">4 live rules looked at 177,480 events.<//><//>
   <${Panel} id="x-error" title="Error" what="what, why, what now"><${Asked} of=${failed(500, 'the table could not be read')} /><//>

@@ -24,7 +24,8 @@ export function serve(canned, state) {
     if (!known) return answer({ ...PROBLEM, title: 'Not Found', status: 404, detail: 'the storybook has no answer for ' + path }, 404)
     if (state.rest === 'never' && !first) return NEVER
     if (state.rest === 'error' && !first) return answer(PROBLEM, 500)
-    return answer(...[].concat(state.body(fresh(known, meta()), url.pathname)), { ETag: '"1"' })
+    const [say, status] = [].concat(state.body(fresh(known, meta()), url.pathname))
+    return answer(say, status, { ETag: '"1"' })
   }
 
   globalThis.WebSocket = class extends EventTarget {
@@ -80,8 +81,7 @@ export function serve(canned, state) {
         if (!row) continue
         if (typeof row.count === 'number') row.count++
         if (typeof row.hits === 'number') row.hits++
-        const { watermark, as_of } = meta()
-        s.frame({ type: 'delta', id, from: sub.seq, to: ++sub.seq, ops: [['u', key, row]], watermark, as_of })
+        s.frame({ type: 'delta', id, from: sub.seq, to: ++sub.seq, ops: [["u", key, row]], ...meta() })
         return
       }
     },

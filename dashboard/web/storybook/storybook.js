@@ -6,7 +6,7 @@ import { serve } from './server.js'
 import { STATES, stories } from './stories.js'
 import { Pieces } from './pieces.js'
 
-const QUIET_MS = 350, PATIENCE_MS = 20_000
+const QUIET_MS = 350, PATIENCE_MS = 10_000
 const params = new URLSearchParams(location.search), wanted = params.get('story')
 const canned = await (await fetch('/storybook/canned.json')).json()
 const all = stories(canned.pages)
@@ -43,7 +43,7 @@ function driver(server, story) {
 async function tell(story) {
   for (const [name, value] of [['weir-author', story.author], ['weir-orders-seen', JSON.stringify(canned.pages.filter(p => p.name === 'order').map(p => p.path.split('/').pop()))]]) value ? localStorage.setItem(name, value) : localStorage.removeItem(name)
   const server = serve(canned, story.server), quiet = () => server.quiet() > QUIET_MS || story.server.rest === 'never'
-  window.story = { name: story.name, asked: server.asked }
+  window.story.asked = server.asked
   history.replaceState(null, '', story.path)
   await import('/all.js')
   await until('the page', () => document.querySelector('h1, h2') && quiet() && chip().test(text()))
@@ -52,11 +52,10 @@ async function tell(story) {
   function chip() { return story.then ? STATES.live.chip : story.chip }
   function text() { return document.querySelector('.fresh')?.textContent ?? '' }
   await new Promise(done => setTimeout(done, QUIET_MS))
-  document.documentElement.dataset.story = 'ready'
 }
 
 const Contents = () => html`<main class="main book" id="main">
-  <div class="head"><h1>Storybook</h1><p>every page in every state, from canned frames; <a class="link" href="?story=pieces" target="_blank">the pieces that they are made of</a></p></div>
+  <div class="head"><h1>Storybook</h1><p>every page in every state, from canned frames</p><span class="sp"></span><a class="btn s" href="?story=pieces" target="_blank">Pieces</a></div>
   <section class="panel"><table class="tbl"><thead><tr><th scope="col">Page</th><th scope="col">States</th></tr></thead><tbody>${canned.pages.map(({ name }) => html`
     <tr><th scope="row">${name}</th><td>${all.filter(s => s.name.startsWith(name + '/')).map(s => html`
       <span class="told"><a class="link" href=${'?story=' + s.name} target="_blank">${s.name.split('/')[1]}</a>
@@ -64,7 +63,11 @@ const Contents = () => html`<main class="main book" id="main">
 
 const story = all.find(s => s.name === wanted)
 window.stories = [...all.map(s => s.name), 'pieces']
-if (story) await tell(story)
+if (story) {
+  window.story = { name: story.name, asked: [], failed: '' }
+  await tell(story).catch(e => { window.story.failed = e.message })
+  document.documentElement.dataset.story = 'ready'
+}
 else {
   document.title = 'weir · storybook'
   render(wanted === 'pieces' ? html`<${Pieces} />` : html`<${Contents} />`, document.getElementById('app'))
