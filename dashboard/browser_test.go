@@ -115,7 +115,7 @@ func TestBrowserShowsWhatChanges(t *testing.T) {
 	p.until("what was held", tileOf("Revenue"), "$421.00")
 
 	db.Present(6)
-	p.until("recovery", `document.querySelector('.fresh').textContent`, "Recovering· 6/8")
+	p.until("recovery", `document.querySelector('.fresh').textContent`, "Recovering· 6/8 partitions")
 	db.Present(8)
 	p.until("no trouble", `document.querySelector('.fresh').textContent.split('·')[0]`, "Live")
 	p.mustFit()

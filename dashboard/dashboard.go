@@ -32,7 +32,7 @@ type asset struct {
 }
 
 // pages are the first parts of paths that are pages whatever follows: an order's id may look like a file's name.
-var pages = []string{"fraud", "orders", "customers", "entities", "rules"}
+var pages = []string{"funnel", "fraud", "orders", "customers", "entities", "rules"}
 
 // Handler serves the dashboard. Paths without a file extension, and those under pages, are pages of the one-page application.
 func Handler() http.Handler {

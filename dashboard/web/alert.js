@@ -64,9 +64,9 @@ function Reason({ p, owner }) {
       <b>${said.what}</b>${said.limit && html`<span class="muted">· ${said.limit}${said.of ? `, the ${said.of}` : ''}</span>`}
       <span class="x">${times}</span></div>
     ${said.ratio != null && html`<${Meter} ratio=${said.ratio} over=${said.over} label=${`${said.what}: ${value(p.observed)} against ${value(p.threshold)}`} />`}</div>
-    ${p.window && html`<div class="sm muted">${p.window.from ? `Window ${range(p.window.from, p.window.to)} UTC, sliding` : `All that is kept, up to ${f.moment(Date.parse(p.window.to))} UTC`}${p.entity && p.entity !== owner && html`, ${kindWord(entityOf(p.entity).kind)} <${EntityLink} of=${p.entity} />`}</div>`}
+    ${p.window && html`<div class="sm muted">${p.window.from ? `Window ${range(p.window.from, p.window.to)} ${f.zoneWord()}, sliding` : `All that is kept, up to ${f.moment(Date.parse(p.window.to))} ${f.zoneWord()}`}${p.entity && p.entity !== owner && html`, ${kindWord(entityOf(p.entity).kind)} <${EntityLink} of=${p.entity} />`}</div>`}
     ${events.slice(0, all ? events.length : FEW).map(e => html`<div class="ev" key=${e.topic + e.partition + '@' + e.offset}>
-        <span class="muted" title=${f.moment(Date.parse(e.time)) + ' UTC'}>${f.hms(Date.parse(e.time))}</span>
+        <span class="muted" title=${f.moment(Date.parse(e.time)) + ' ' + f.zoneWord()}>${f.hms(Date.parse(e.time))}</span>
         <span class="ell">${eventWord(e.type)}</span><${Place} p=${e} /></div>`)}
     ${events.length > FEW && html`<button class="btn ghost s more" onClick=${() => showAll(!all)} aria-expanded=${all}>
         <${Icon} name=${all ? 'up' : 'down'} size="12" />${all ? 'Fewer events' : plural(events.length - FEW, 'more event')}</button>`}
@@ -120,7 +120,7 @@ function Timeline({ a }) {
   return html`<div class="sect"><div class="row"><h2>Timeline</h2><span class="sp"></span><span class="sm muted">UTC</span></div>
     <ul class="tl">${list.slice(0, all ? list.length : LONG).map((e, i) => html`<li key=${i} class=${e.bad ? 'bad' : ''}>
         <span>${e.strong ? html`<b class="b">${e.what}</b>` : e.what}${e.more && html`<br /><span class="muted">${e.more}</span>`}</span>
-        <span class="muted" title=${f.moment(e.t) + ' UTC'}>${f.hms(e.t)}</span></li>`)}</ul>
+        <span class="muted" title=${f.moment(e.t) + ' ' + f.zoneWord()}>${f.hms(e.t)}</span></li>`)}</ul>
     ${list.length > LONG && html`<button class="btn ghost s more" onClick=${() => showAll(!all)} aria-expanded=${all}>${all ? 'Fewer' : `${list.length - LONG} earlier`}</button>`}</div>`
 }
 

@@ -4,15 +4,17 @@ import { useEffect, useState } from 'preact/hooks'
 import { html } from './html.js'
 import { Icon } from './icons.js'
 import { Dialog, Fresh, State } from './parts.js'
+import { Filters, RangePicker, Updates, View } from './controls.js'
 import { Overview } from './overview.js'
+import { Funnel } from './funnel.js'
 import { Fraud } from './fraud.js'
 import { Order, Orders } from './order.js'
 import { Entity } from './entity.js'
 import { Rules } from './rules.js'
+import { Operations } from './operations.js'
 import { Notice, Who, askWho, useKeys } from './notice.js'
-import { catalogue, failure, fresh, held, me, open, paused, range, choose, retry, setPaused, start } from './store.js'
+import { catalogue, failure, fresh, held, local, me, open, overTime, paused, range, setPaused, start } from './store.js'
 import { go, route } from './router.js'
-import { RANGES } from './model.js'
 import { number } from './format.js'
 import '@preact/signals'
 
@@ -27,32 +29,33 @@ function switchTheme() {
   try { localStorage.setItem('weir-theme', root.dataset.theme) } catch { /* private windows keep nothing */ }
 }
 
-function Top({ overview }) {
+function Top({ timed }) {
+  const [viewing, view] = useState(false)
   return html`<header class="top">
-  <a class="brand" href="/" aria-label="weir, overview"><${Mark} /><span>weir</span></a>
-  ${overview && range.value && html`<label class="btn pick"><${Icon} name="clock" />
-      <select value=${range.value.name} onChange=${e => choose({ range: e.target.value })} aria-label="Time range, back from the newest counted event">${RANGES.map(r => html`<option value=${r.name}>${r.label}</option>`)}</select>
-      <${Icon} name="down" size="12" /></label>`}
-  <div class="seg hide-s" role="group" aria-label="Updates">
-    <button aria-pressed=${!paused.value} onClick=${() => setPaused(false)}><${Icon} name="play" size="12" fill />Live</button>
-    <button aria-pressed=${paused.value} onClick=${() => setPaused(true)}>
-        <${Icon} name="pause" size="12" />${paused.value ? 'Paused' : 'Pause'}${paused.value && html`<span class="held">· ${held.value} updates held</span>`}</button>
-  </div>
+  <a class="brand" href=${overTime('')} aria-label="weir, overview"><${Mark} /><span>weir</span></a>
+  ${timed && range.value && html`<${RangePicker} />`}
+  <${Updates} hide />
+  ${timed && range.value && html`<span class="vr"></span><${Filters} />`}
   <span class="sp"></span>
-  ${!overview && html`<button class="btn ghost sq only-s" aria-pressed=${paused.value} onClick=${() => setPaused(!paused.value)} aria-label=${paused.value ? `Paused, ${held.value} updates held; resume` : 'Pause updates'}><${Icon} name=${paused.value ? 'play' : 'pause'} /></button>`}
-  <${Fresh} f=${fresh.value} onRetry=${retry} />
+  ${!timed && html`<button class="btn ghost sq only-s" aria-pressed=${paused.value} onClick=${() => setPaused(!paused.value)} aria-label=${paused.value ? `Paused, ${held.value} updates held; resume` : 'Pause updates'}><${Icon} name=${paused.value ? 'play' : 'pause'} /></button>`}
+  <${Chip} onOpen=${() => view(true)} />
   ${me.value && html`<button class="btn ghost sq hide-s" onClick=${askWho} aria-label=${'You are ' + me.value + '; change'} title=${me.value}>
       <span class="who">${[...me.value][0].toUpperCase()}</span></button>`}
   <button class="btn ghost sq" onClick=${switchTheme} aria-label="Switch light or dark"><${Icon} name="theme" /></button>
+  ${viewing && html`<${View} onClose=${() => view(false)} overTime=${timed} />`}
 </header>`
 }
+// Apart, since it changes more often than what is around it.
+const Chip = ({ onOpen }) => html`<${Fresh} f=${fresh.value} onOpen=${onOpen} />`
 
-const PAGES = [['', 'Overview', 'home', 'Overview'], ['fraud', 'Fraud', 'shield', 'Fraud'], ['orders', 'Orders', 'box', 'Orders'], ['rules', 'Rules', 'rule', 'Rules']]
+const PAGES = [['', 'Overview', 'home', 'Overview'], ['funnel', 'Funnel', 'funnel', 'Funnel'], ['fraud', 'Fraud', 'shield', 'Fraud'], ['orders', 'Orders', 'box', 'Orders'], ['rules', 'Rules', 'rule', 'Rules'], ['operations', 'Operations', 'ops', 'Ops']]
+
+const TIMED = ['', 'funnel'] // the pages over time
 
 function Rail({ page }) {
   const meta = fresh.value.meta, n = open.value?.total
   return html`<nav class="rail" aria-label="Main">
-  ${PAGES.map(([name, word, icon, brief]) => html`<a href=${'/' + name} aria-current=${page === name ? 'page' : null} title=${word}>
+  ${PAGES.map(([name, word, icon, brief]) => html`<a href=${TIMED.includes(name) ? overTime(name) : '/' + name} aria-current=${page === name ? 'page' : null} title=${word}>
       <${Icon} name=${icon} /><span>${word}</span>
       <span class="sh" aria-hidden="true">${brief}</span>${name === 'fraud' && n > 0 && html`<span class="n">${n > 999 ? '999+' : number(n)}
       <span class="sr"> open alerts</span></span>`}</a>`)}
@@ -62,8 +65,8 @@ function Rail({ page }) {
 </nav>`
 }
 
-const VIEWS = { '': Overview, fraud: Fraud, customers: Entity, entities: Entity, rules: Rules }
-const NAMES = { '': 'Overview', fraud: 'Fraud', orders: 'Orders', customers: 'Customers', entities: 'Entities', rules: 'Rules' }
+const VIEWS = { '': Overview, funnel: Funnel, fraud: Fraud, customers: Entity, entities: Entity, rules: Rules, operations: Operations }
+const NAMES = { '': 'Overview', funnel: 'Funnel', fraud: 'Fraud', orders: 'Orders', customers: 'Customers', entities: 'Entities', rules: 'Rules', operations: 'Operations' }
 
 function Page() {
   const { path } = route.value, [page, id] = path
@@ -80,13 +83,13 @@ function Page() {
 }
 
 const KEYS = [[['j', 'k'], 'next, previous alert'], [['Enter'], 'open the alert'], [['a'], 'acknowledge'], [['f'], 'false positive'], [['c'], 'confirm fraud'], [['s'], 'snooze'], [['e'], 'close'], [['r'], 'reopen'],
-  [['i'], 'assign to me'], [['x'], 'select for all'], [['u'], 'undo, while offered'], [['/'], 'search'], [['p'], 'pause or resume'], [['g', 'o'], 'go to Overview'], [['g', 'f'], 'go to Fraud'], [['g', 'r'], 'go to Rules'], [['?'], 'this list'], [['Esc'], 'close, back']]
+  [['i'], 'assign to me'], [['x'], 'select for all'], [['u'], 'undo, while offered'], [['/'], 'search'], [['p'], 'pause or resume'], [['g', 'o'], 'go to Overview'], [['g', 'n'], 'go to Funnel'], [['g', 'f'], 'go to Fraud'], [['g', 'r'], 'go to Rules'], [['g', 'p'], 'go to Operations'], [['?'], 'this list'], [['←', '→'], 'walk a chart'], [['Esc'], 'close, back']]
 
 function App() {
   const [keys, showKeys] = useState(false), [page] = route.value.path
-  useKeys({ '?': () => showKeys(true), p: () => setPaused(!paused.value), 'g o': () => go('/'), 'g f': () => go('/fraud'), 'g r': () => go('/rules'), 'g d': () => go('/orders') })
-  return html`<a class="skip" href="#main">Skip to content</a><${Top} overview=${page === ''} />
-      <${Rail} page=${page === 'customers' || page === 'entities' ? 'orders' : page} /><${Page} /><${Notice} /><${Who} />
+  useKeys({ '?': () => showKeys(true), p: () => setPaused(!paused.value), 'g o': () => go(overTime('')), 'g n': () => go(overTime('funnel')), 'g f': () => go('/fraud'), 'g r': () => go('/rules'), 'g p': () => go('/operations'), 'g d': () => go('/orders') })
+  return html`<a class="skip" href="#main">Skip to content</a><${Top} timed=${TIMED.includes(page)} />
+      <${Rail} page=${page === 'customers' || page === 'entities' ? 'orders' : page} /><${Page} key=${local.value} /><${Notice} /><${Who} />
   ${keys && html`<${Dialog} title="Keyboard" onClose=${() => showKeys(false)} wide><dl class="keysheet-l">${KEYS.map(([k, what]) => html`<div>
       <dt>${k.map(x => html`<span class="kbd">${x}</span>`)}</dt><dd>${what}</dd></div>`)}</dl><//>`}`
 }

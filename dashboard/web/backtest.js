@@ -28,7 +28,7 @@ export function Backtest({ id, fresh, yaml, edited, blocked }) {
   const stop = async () => { try { await ask('/v1/rules/backtest/' + encodeURIComponent(job), { method: 'DELETE' }); answer.reload() } catch (e) { refuse(e.message) } }
   const r = b?.report, running = b?.state === 'running'
   return html`<div class="grid"><section class="panel c12" aria-labelledby="p-back"><header><h2 id="p-back">Backtest</h2>
-      <p class="ell">${r ? `${f.moment(Date.parse(r.from))} – ${f.moment(Date.parse(r.to))} UTC, ${plural(r.events, 'event')} in ${f.durationText(r.seconds)}` : 'the rule over what the topics hold; nothing is told to anybody'}</p>
+      <p class="ell">${r ? `${f.moment(Date.parse(r.from))} – ${f.moment(Date.parse(r.to))} ${f.zoneWord()}, ${plural(r.events, 'event')} in ${f.durationText(r.seconds)}` : 'the rule over what the topics hold; nothing is told to anybody'}</p>
       ${b && html`<${Pill} of=${STATES[b.state]} />`}<span class="sp"></span>
       <label class="btn s pick"><span class="sr">Over</span>
           <select value=${hours} onChange=${e => setHours(e.target.value)}>${SPANS.map(([h, w]) => html`<option value=${h}>${w}</option>`)}</select>
@@ -70,7 +70,7 @@ function Report({ r, id }) {
         <${Curve} points=${labels.curve} /></div>` : html`<p class="sm muted shadow-row">How right these are is not known here: no truth stands beside the topics. Decide on shadow alerts, or run <code>weir rules backtest</code> with labels, to see precision and recall by threshold.</p>`}
     ${now.samples.length > 0 && html`<div class="shadow-row"><div class="row"><h2>Sample matches</h2>
         <span class="sm muted">${now.samples.length} of ${f.number(now.alerts)}</span></div><div class="scroll"><table class="tbl flush"><thead><tr>
-        <th scope="col">When, UTC</th><th scope="col">About</th><th scope="col">Because</th><th scope="col" class="r">Hits</th>
+        <th scope="col">When, ${f.zoneWord()}</th><th scope="col">About</th><th scope="col">Because</th><th scope="col" class="r">Hits</th>
         <th scope="col" class="r">Score</th><th scope="col" class="r">At risk</th></tr></thead>
       <tbody>${now.samples.map(a => html`<tr key=${a.id}><td class="muted">${f.moment(Date.parse(a.started))}</td><td>
           <${EntityLink} of=${a.entity} /></td><td class="ell name">${a.explanation.map(p => predicate(p).what).join(', ') || a.reason}</td>

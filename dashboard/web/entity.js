@@ -37,7 +37,7 @@ function Bought({ orders }) {
   const back = orders.some(o => o.refunded && BigInt(o.refunded.amount))
   return html`<section class="panel" aria-labelledby="p-orders"><header><h2 id="p-orders">Orders</h2><p>newest first</p></header>
   ${orders.length === 0 ? html`<div class="body"><${State} icon="box" title="No order is known here">Orders are found by the newest events and alerts.<//></div>`
-  : html`<div class="scroll"><table class="tbl"><thead><tr><th scope="col">Order</th><th scope="col">State</th><th scope="col">Created, UTC</th>
+  : html`<div class="scroll"><table class="tbl"><thead><tr><th scope="col">Order</th><th scope="col">State</th><th scope="col">Created, ${f.zoneWord()}</th>
       <th scope="col" class="r">Captured</th>${back && html`<th scope="col" class="r">Refunded</th>`}<th scope="col" class="r">Total</th></tr></thead>
       <tbody>${orders.map(o => html`<tr key=${o.order_id}><td><a class="link mono" href=${to('orders', o.order_id)}>${o.order_id}</a></td><td>
       <${Pill} of=${[ORDER[o.status], sentence(o.status)]} /></td><td class="muted">${o.created_at ? f.moment(Date.parse(o.created_at)) : '–'}</td>
@@ -47,7 +47,7 @@ function Bought({ orders }) {
 const Alerts = ({ list }) => html`<section class="panel" aria-labelledby="p-alerts"><header><h2 id="p-alerts">Alerts</h2><p>newest first</p></header>
   ${list.length === 0 ? html`<div class="body"><${State} icon="check" title="No alerts">No rule has found anything about it.<//></div>`
   : html`<div class="scroll"><table class="tbl"><thead><tr><th scope="col">Severity</th><th scope="col">Alert</th><th scope="col">State</th>
-      <th scope="col">Last hit, UTC</th><th scope="col" class="r">Score</th><th scope="col" class="r">At risk</th><th scope="col">
+      <th scope="col">Last hit, ${f.zoneWord()}</th><th scope="col" class="r">Score</th><th scope="col" class="r">At risk</th><th scope="col">
       <span class="sr">Assignee</span></th></tr></thead><tbody>${list.map(a => html`<tr key=${a.id}><td><${Severity} of=${a.severity} /></td><td class="ell name">
       <a class="link" href=${to('fraud', a.id)}>${a.title}</a></td><td>
       <${Pill} of=${STATUS[a.status]} />${a.shadow && html` <${Pill} of=${['info', 'Shadow']} />`}</td>
@@ -63,7 +63,7 @@ const Events = ({ list }) => html`<section class="panel" aria-labelledby="p-even
 const shown = x => x.value == null ? '–' : x.type === 'money' ? f.exact(x.value) : x.type === 'duration' ? f.durationText(x.value) : x.type === 'time' ? f.moment(Date.parse(x.value)) : x.type === 'number' ? f.number(x.value, 2) : String(x.value)
 function Features({ e }) {
   const [all, showAll] = useState(false), telling = e.features.filter(x => x.value != null && x.entries > 0), quiet = e.features.length - telling.length
-  return html`<${Panel} id="p-features" title="What rules read" what=${e.at ? `at ${f.moment(Date.parse(e.at))} UTC` : ''}>${e.features.length === 0 ? html`<${State} icon="inbox" title="Nothing is read of it">No rule in force looks at its history.<//>`
+  return html`<${Panel} id="p-features" title="What rules read" what=${e.at ? `at ${f.moment(Date.parse(e.at))} ${f.zoneWord()}` : ''}>${e.features.length === 0 ? html`<${State} icon="inbox" title="Nothing is read of it">No rule in force looks at its history.<//>`
   : html`<ul class="wins feats">${(all ? e.features : telling).map(x => { const r = reading(x.text), words = r ? readingWords(r) : x.text
     return html`<li key=${x.text} title=${x.text}><div class="row">
         <span>${sentence(r?.agg === 'sum' && r.value === 'total' ? 'total ' + words : words)}</span><span class="sp"></span>

@@ -68,19 +68,34 @@ export function duration(s) {
 }
 export const durationText = s => duration(s).map(p => p[0] + ' ' + p[1]).join(' ').trim()
 
-const p2 = n => String(n).padStart(2, '0')
-const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
-/** All times are UTC: windows are. */
-export const clock = t => { const d = new Date(t); return p2(d.getUTCHours()) + ':' + p2(d.getUTCMinutes()) }
-export const day = (t, year = false) => { const d = new Date(t); return d.getUTCDate() + ' ' + MONTHS[d.getUTCMonth()] + (year ? ' ' + d.getUTCFullYear() : '') }
-export const stamp = (t, stepMs) => stepMs >= 86400e3 ? day(t, true) : day(t, new Date().getUTCFullYear() !== new Date(t).getUTCFullYear()) + ' ' + clock(t)
+// Times. The zone is the person's choice: UTC, as windows are cut, or that of the browser.
+let zone = 'UTC'
+const dates = new Map()
+export const isLocal = () => zone !== 'UTC'
+export function useLocal(on) { zone = on ? undefined : 'UTC'; dates.clear() }
+function date(t, options) {
+  const key = JSON.stringify(options)
+  let f = dates.get(key)
+  if (!f) dates.set(key, f = new Intl.DateTimeFormat(locale, { timeZone: zone, hourCycle: 'h23', ...options }))
+  return f.format(t)
+}
+/** How the zone is called: UTC, GMT+2, CEST. */
+export const zoneWord = () => isLocal() ? new Intl.DateTimeFormat(locale, { timeZoneName: 'short' }).formatToParts(Date.now()).find(p => p.type === 'timeZoneName').value : 'UTC'
+/** What is added to a time so that the zone's days begin at multiples of a day. */
+export const offset = t => isLocal() ? -new Date(t).getTimezoneOffset() * 60e3 : 0
 
-/** 13:32–14:32 UTC, or with days where the range leaves one. */
+export const clock = t => date(t, { hour: '2-digit', minute: '2-digit' })
+export const day = (t, year = false) => date(t, { day: 'numeric', month: 'short', ...(year && { year: 'numeric' }) })
+const yearOf = t => date(t, { year: 'numeric' })
+const older = t => yearOf(t) !== yearOf(Date.now())
+export const stamp = (t, stepMs) => stepMs >= 86400e3 ? day(t, true) : day(t, older(t)) + ' ' + clock(t)
+
+/** 13:32–14:32, with the day where it is not today, and with both where the range leaves one. */
 export function span(from, to, stepMs) {
-  const a = new Date(from), b = new Date(to), old = Math.abs(Date.now() - to) > 180 * 86400e3
-  if (stepMs >= 86400e3) return `${day(from, a.getUTCFullYear() !== b.getUTCFullYear() || old)} – ${day(to, true)}`
-  if (day(from, true) === day(to, true)) return `${day(from, old)} ${clock(from)}–${clock(to)} UTC`
-  return `${day(from, old)} ${clock(from)} – ${day(to, old)} ${clock(to)} UTC`
+  const old = Math.abs(Date.now() - to) > 180 * 86400e3
+  if (stepMs >= 86400e3) return `${day(from, older(from) || old)} – ${day(to - 1, true)}`
+  if (day(from, true) !== day(to, true)) return `${day(from, old)} ${clock(from)} – ${day(to, old)} ${clock(to)}`
+  return (day(from, true) === day(Date.now(), true) ? '' : day(from, old) + ' ') + `${clock(from)}–${clock(to)}`
 }
 
 /** A freshness in words: 0.4 s, 14 s, 3 min, 2 h. */
@@ -107,10 +122,9 @@ export function moneyOf(decimal, currency, exponent = (decimal.split('.')[1] ?? 
   } catch { return decimal + ' ' + currency }
 }
 
-export const hms = t => { const d = new Date(t); return clock(t) + ':' + p2(d.getUTCSeconds()) }
+export const hms = t => date(t, { hour: '2-digit', minute: '2-digit', second: '2-digit' })
 /** 11 Mar 09:12:04 */
-export const moment = t => day(t, new Date(t).getUTCFullYear() !== new Date().getUTCFullYear()) + ' ' + hms(t)
-const WEEKDAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
-export const weekday = t => WEEKDAYS[new Date(t).getUTCDay()] + ' ' + day(t, new Date(t).getUTCFullYear() !== new Date().getUTCFullYear())
+export const moment = t => day(t, older(t)) + ' ' + hms(t)
+export const weekday = t => date(t, { weekday: 'short' }) + ' ' + day(t, older(t))
 /** How long ago, without fractions: 8 s, 2 min, 3 h */
 export const ago = (t, now) => age(Math.max(0, now - Date.parse(t)) / 1000).replace(/^(\d)[.,]\d s$/, '$1 s')

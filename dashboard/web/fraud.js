@@ -154,7 +154,7 @@ export function Fraud() {
         <button class="btn s only-s" onClick=${() => select('')}><${Icon} name="undo" size="14" />Queue</button>
         <h2 class="sr title">Alert ${chosen}</h2></div>`}
       <section class="why" aria-label="Reasons">
-          <${Asked} of=${detail} missing="No such alert" height=${300}>${alert && html`<${Why} a=${alert} key=${alert.id} />${alert.snoozed_until && html`<p class="muted sm said">Snoozed until ${f.moment(Date.parse(alert.snoozed_until))} UTC</p>`}${detail.data.case.alerts.length > 0 && html`<${Others} of=${detail.data.case} />`}`}<//></section>
+          <${Asked} of=${detail} missing="No such alert" height=${300}>${alert && html`<${Why} a=${alert} key=${alert.id} />${alert.snoozed_until && html`<p class="muted sm said">Snoozed until ${f.moment(Date.parse(alert.snoozed_until))} ${f.zoneWord()}</p>`}${detail.data.case.alerts.length > 0 && html`<${Others} of=${detail.data.case} />`}`}<//></section>
       ${alert ? html`<${Context} a=${alert} key=${'c' + alert.id} open=${sheet} onClose=${() => showSheet(false)} onSelect=${selectAll} />` : html`<aside class="ctx"></aside>`}
       ${alert && html`<${Decide} ...${{ alert, act, busy, reason, setReason, hours, setHours, conflict: conflict?.id === chosen ? conflict : null }} />`}`}
     ${bulk && html`<${Bulk} action=${bulk} n=${checked.size} hours=${hours} onClose=${() => askBulk('')} onApply=${actOnAll} />`}
@@ -164,7 +164,7 @@ export function Fraud() {
 const until = hours => new Date(Date.now() + hours * 3600e3).toISOString()
 const told = (action, body) => ({
   acknowledge: 'Acknowledged', confirm: 'Confirmed as fraud', false_positive: 'Marked a false positive', close: 'Closed', reopen: 'Reopened', comment: 'Commented on',
-  snooze: `Snoozed until ${f.moment(Date.parse(body.until))} UTC`, assign: body.assignee ? 'Assigned to ' + body.assignee : 'Assigned to nobody',
+  snooze: body.until && `Snoozed until ${f.moment(Date.parse(body.until))} ${f.zoneWord()}`, assign: body.assignee ? 'Assigned to ' + body.assignee : 'Assigned to nobody',
 }[action])
 
 /** The list as it may be shown now: it stands still under the pointer, under the focus, while something is selected or scrolled. */
@@ -215,7 +215,7 @@ function Decide({ alert, act, busy, reason, setReason, hours, setHours, conflict
 
 function conflicted({ now, before, why }) {
   const last = now.history.filter(c => c.author).at(-1)
-  if (last && now.history.filter(c => c.author).length > before.history.filter(c => c.author).length) return `${last.author} was faster: ${STATUS[now.status][1].toLowerCase()}${last.reason ? ', ' + last.reason : ''} (${f.hms(Date.parse(last.time))} UTC).`
+  if (last && now.history.filter(c => c.author).length > before.history.filter(c => c.author).length) return `${last.author} was faster: ${STATUS[now.status][1].toLowerCase()}${last.reason ? ', ' + last.reason : ''} (${f.hms(Date.parse(last.time))} ${f.zoneWord()}).`
   return sentenceOf(why.message)
 }
 

@@ -58,7 +58,7 @@ const Row = ({ a, now, on, tab, checked }) => html`<div class=${'q' + (a.status 
       <span class="amt">${f.exact(a.at_risk)}</span></span>
   <span class="line"><span class="rule ell">${a.title}</span>
       <span class="sm muted ell about">${a.gone ? 'no longer in this list' : a.status === 'open' ? short(entityOf(a.entity).id) + (a.hits > 1 ? ` · ${a.hits} hits` : '') : STATUS[a.status][1] + (a.shadow ? ', shadow' : '')}</span>
-      <span class="sp"></span><span class="sm muted nw" title=${f.moment(Date.parse(a.started)) + ' UTC'}>${f.ago(a.started, now)}</span>
+      <span class="sp"></span><span class="sm muted nw" title=${f.moment(Date.parse(a.started)) + ' ' + f.zoneWord()}>${f.ago(a.started, now)}</span>
       <${Person} name=${a.assignee} mine=${a.assignee === me.value} /></span></div>`
 
 function Nothing({ feed, tab, base, counts }) {

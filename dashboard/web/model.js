@@ -16,26 +16,58 @@ export const STEP_NAME = { '1m': '1 min windows', '1h': '1 h windows', '1d': '1 
 
 export const rangeOf = name => RANGES.find(r => r.name === name) ?? RANGES[0]
 
-/** The range before is kept too, except where it would reach past what is kept. */
-export const hasPrevious = range => range.ms <= 365 * 86400e3
+const KEPT = { '1m': 48 * 3600e3, '1h': 90 * 86400e3, '1d': 1095 * 86400e3 } // as the default metrics are; a shop that keeps less says so in an error
+const MAX_BARS = 400
+
+/** The window in which a span of time is best seen: the finest that is kept that long and does not draw more bars than can be told apart. */
+export const windowFor = (from, to, watermark) => Object.keys(STEP).find(w => (to - from) / STEP[w] <= MAX_BARS && watermark - from <= KEPT[w]) ?? '1d'
+
+/** A time as the address writes it: to the minute, in UTC. */
+export const minuteOf = t => new Date(t).toISOString().slice(0, 16) + 'Z'
+
+/**
+ * The range that an address asks for: from and to, on windows, or one of RANGES back from the watermark. Where from and to are there, base
+ * is the range to go back to.
+ */
+export function rangeIn(params, usual, watermark) {
+  const base = rangeOf(params.get('range') ?? usual), a = Date.parse(params.get('from') ?? ''), b = Date.parse(params.get('to') ?? '')
+  if (!(a < b)) return base
+  const window = windowFor(a, b, watermark), step = STEP[window], from = Math.floor(a / step) * step, to = Math.ceil(b / step) * step
+  return { name: minuteOf(from) + '/' + minuteOf(to), window, ms: to - from, from, to, base }
+}
+
+/** The range before is shown too, except where it would reach past what is kept. */
+export const hasPrevious = (range, watermark = Date.now()) => range.from ? watermark - range.from + range.ms <= KEPT[range.window] : range.ms <= 365 * 86400e3
 
 /** As a relative time of the query API. */
 export const back = ms => `now-${Math.round(ms / 1000)}s`
+
+/** The parameters from and to of a query over the range; with n = 1 over the period before it, with both = true over the two. */
+export function bounds(range, n = 0, both = false) {
+  if (!range.from) return { from: back((both ? 2 : n + 1) * range.ms), ...(n && { to: back(n * range.ms) }) }
+  return { from: new Date(range.from - (both ? 1 : n) * range.ms).toISOString(), to: new Date(range.to - n * range.ms).toISOString() }
+}
+
+/** label:value conditions of an address, as [label, value]; a comma within a value is %2C. */
+export const conditions = text => (text ?? '').split(',').filter(c => c.indexOf(':') > 0).slice(0, 16).map(c => { const i = c.indexOf(':'); return [c.slice(0, i), c.slice(i + 1).replaceAll('%2C', ',').replaceAll('%25', '%')] })
+export const written = list => list.map(([label, value]) => label + ':' + value.replaceAll('%', '%25').replaceAll(',', '%2C')).join(',')
 
 /**
  * The windows to show: `count` of them, up to the one that the watermark (or a row somewhat ahead of it) falls into. Ranges count
  * back from the data, not from the clock, so that a replay of old data is seen.
  */
 export function timeline(range, watermark, rowSets) {
-  const step = STEP[range.window]
-  const limit = watermark + 10 * 60e3 // a clock that runs ahead does not empty the page
-  let head = watermark
-  for (const rows of rowSets) for (const r of rows.values()) {
-    const t = Date.parse(r.start)
-    if (t > head && t <= limit) head = t
+  const step = STEP[range.window], count = Math.round(range.ms / step)
+  let last = range.to - step
+  if (!range.to) {
+    const limit = watermark + 10 * 60e3 // a clock that runs ahead does not empty the page
+    let head = watermark
+    for (const rows of rowSets) for (const r of rows.values()) {
+      const t = Date.parse(r.start)
+      if (t > head && t <= limit) head = t
+    }
+    last = Math.floor(head / step) * step
   }
-  const last = Math.floor(head / step) * step
-  const count = Math.round(range.ms / step)
   const first = last - (count - 1) * step
   const closed = Math.max(0, Math.min(count, Math.floor((watermark - first) / step))) // how many have ended by the watermark
   return { step, count, first, last, closed, prevFirst: first - range.ms, watermark }
@@ -121,9 +153,24 @@ export function funnel(rows, before) {
   })
 }
 
-export function top(rows, before, label, keep, n = 7) {
+/** What sells, the most first: [{name, value, change}]. */
+export function top(rows, before, label, keep) {
   const total = rs => { const m = new Map(); for (const r of rs?.values() ?? []) if (keep(r)) m.set(r.labels[label], (m.get(r.labels[label]) ?? 0) + Number(r.value)); return m }
   const a = total(rows), b = total(before)
   return [...a].map(([name, value]) => ({ name, value, change: b.get(name) ? (value - b.get(name)) / b.get(name) : null }))
-    .filter(e => e.value > 0).sort((x, y) => y.value - x.value || (x.name < y.name ? -1 : 1)).slice(0, n)
+    .filter(e => e.value > 0).sort((x, y) => y.value - x.value || (x.name < y.name ? -1 : 1))
+}
+
+/** Rows of hours as a grid: {names, cells[name][hour], max}, the names by what they sum up to. */
+export function grid(rows, label, keep, first, hours, n = 7) {
+  const by = new Map()
+  for (const r of rows.values()) {
+    const i = Math.round((Date.parse(r.start) - first) / 3600e3)
+    if (i < 0 || i >= hours || !keep(r)) continue
+    const name = r.labels[label]
+    if (!by.has(name)) by.set(name, new Array(hours).fill(0))
+    by.get(name)[i] += Number(r.value)
+  }
+  const names = [...by.keys()].sort((a, b) => sum(by.get(b)) - sum(by.get(a)) || (a < b ? -1 : 1)).slice(0, n)
+  return { names, cells: names.map(name => by.get(name)), max: Math.max(0, ...names.flatMap(name => by.get(name))) }
 }

@@ -101,7 +101,7 @@ function Timeline({ o, alerts, by, at, onRaw }) {
     <div class="seg s" role="group" aria-label="Order by"><button aria-pressed=${!arrival} onClick=${() => set({ by: '' })}>Event time</button>
         <button aria-pressed=${arrival} onClick=${() => set({ by: 'arrival' })}>Arrival</button></div></header>
     <div class="lh"><span>${arrival ? 'Arrival' : 'Event time'}</span>${LANES.map(([word, c, icon]) => html`<span class="lane-i" style=${{ '--lc': `var(${c})` }} title=${sentence(word)}>
-        <${Icon} name=${icon} size="14" /><span class="sr">${word}</span></span>`)}<span class="ev-h">Event, UTC</span></div>
+        <${Icon} name=${icon} size="14" /><span class="sr">${word}</span></span>`)}<span class="ev-h">Event, ${f.zoneWord()}</span></div>
     <ol class="lanes" ref=${box}>${rows.map((r, i) => {
       const d = f.weekday(r.t), head = d !== day && (day = d)
       return html`${head && html`<li class="day">

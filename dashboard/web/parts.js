@@ -2,24 +2,31 @@
 import { html } from './html.js'
 import { Icon } from './icons.js'
 import { useLayoutEffect, useRef } from 'preact/hooks'
-import { age, percent, stamp } from './format.js'
+import { age, hms, percent, stamp, zoneWord } from './format.js'
+import { Table, Tools, isTabled } from './table.js'
 import { entityOf, entityPath, kindWord, short } from './say.js'
 import { to } from './router.js'
 
-export const Panel = ({ title, what, span = 4, controls, strip, footer, children, id }) => html`
-<section class=${'panel c' + span} aria-labelledby=${id}>
-  <header><h2 id=${id}>${title}</h2>${what && html`<p class="ell">${what}</p>`}<span class="sp"></span>${controls}</header>
+/**
+ * The frame of everything, the same in all states. height: of the whole panel, which it then keeps. table: () => {name, head, rows}, what the
+ * panel shows as a table (see table.js), which it can be switched to and saved as.
+ */
+export function Panel({ title, what, choice, span = 4, controls, strip, footer, children, id, height, table }) {
+  const tabled = table && isTabled(id)
+  return html`<section class=${'panel c' + span + (height ? ' fixed' : '')} aria-labelledby=${id} style=${height ? { '--h': height + 'px' } : {}}>
+  <header><h2 id=${id}>${title}</h2>${choice}${what && html`<p class="ell" title=${what}>${what}</p>`}<span class="sp"></span>${controls}${table && html`<${Tools} id=${id} title=${title} table=${table} />`}</header>
   ${strip}
-  <div class="body">${children}</div>
+  <div class=${'body' + (tabled ? ' tabled' : '')}>${tabled ? html`<${Table} title=${title} table=${table} />` : children}</div>
   ${footer && html`<footer>${footer}</footer>`}
 </section>`
+}
 
-/** value: list of [text, unit]. good: which direction is better: 1 up, -1 down, 0 neither. */
-export const Tile = ({ label, value, delta, spark, muted, note }) => html`
+/** value: list of [text, unit]. good: which direction is better: 1 up, -1 down, 0 neither. The whole tile is a link. */
+export const Tile = ({ label, value, delta, spark, muted, note, more, href }) => html`
 <section class="panel tile" aria-label=${label}>
-  <div class="k">${label}</div>
+  <div class="k ell"><a class="cover" href=${href}>${label}</a></div>
   <div class=${'v' + (muted ? ' muted' : '')}>${value.map(([text, unit], i) => html`${i > 0 && ' '}${text}${unit && html`<small>${unit}</small>`}`)}</div>
-  <div class="d">${note ? html`<span class="delta muted"><span>${note}</span></span>` : html`<${Delta} ...${delta} />`}</div>
+  <div class="d ell">${note ? html`<span class="delta muted"><span>${note}</span></span>` : html`<${Delta} ...${delta} />`}${more && html`<span class="sm muted"> · ${more}</span>`}</div>
   ${spark}
 </section>`
 
@@ -53,51 +60,66 @@ export const Spark = ({ list, quiet }) => {
       <i class="dot" style=${{ left: lastX / w * 100 + '%', top: lastY / h * 100 + '%' }}></i></div>`
 }
 
-export const Skeleton = ({ height }) => html`<div class="col skeleton" aria-busy="true" style=${{ height: height + 'px' }}><div class="sk a"></div>
-    <div class="sk b"></div><div class="sk c"></div></div>`
+export const Skeleton = ({ height, says }) => html`<div class="col skeleton" aria-busy="true" style=${height ? { height: height + 'px' } : {}}><div class="sk a"></div>
+    <div class="sk b"></div><div class="sk c"></div>${says && html`<p class="muted sm">${says}</p>`}</div>`
 
-export const State = ({ icon, title, children, height }) => html`<div class="state" style=${height ? { minHeight: height + 'px' } : {}}>
-    <${Icon} name=${icon} size="20" /><b class="b">${title}</b><p class="muted">${children}</p></div>`
+export const State = ({ icon, title, children, height, action }) => html`<div class="state" style=${height ? { minHeight: height + 'px' } : {}}>
+    <${Icon} name=${icon} size="20" /><b class="b">${title}</b><p class="muted">${children}</p>${action && html`<div class="row">${action}</div>`}</div>`
 
-/** The body of a panel in each of its states: error, not counted, loading, empty, or what it shows. */
-export const Stateful = ({ feeds, height, empty, children }) => {
+/** The body of a panel in each of its states: error, not counted, loading, empty, or what it shows. retry: asks again; fix: a better button. */
+export const Stateful = ({ feeds, height, empty, children, retry, fix }) => {
   const missing = feeds.find(f => f?.missing), failed = feeds.find(f => f?.error)
   if (missing) return html`<${State} icon="inbox" title="Not counted here" height=${height}>The metric ${missing.missing} is not in this installation's configuration.<//>`
-  if (failed) return html`<${State} icon="warn" title="This panel could not be read" height=${height}>${failed.error.param ? failed.error.param + ': ' : ''}${failed.error.detail}<//>`
-  if (feeds.some(f => !f?.ready)) return html`<${Skeleton} height=${height} />`
+  if (failed) return html`<${State} icon="warn" title="This panel could not be read" height=${height} action=${fix ?? (retry && html`<button class="btn s" onClick=${retry}>Try again</button>`)}>
+      ${failed.error.param ? failed.error.param + ': ' : ''}${sentenceOf(failed.error.detail)}<//>`
+  if (feeds.some(f => !f?.ready)) return html`<${Skeleton} height=${height} says="Waiting for the first window" />`
   return empty || children
 }
 
-/** One chip says how fresh the whole page is; icon and words, never colour alone. */
-export const Fresh = ({ f, onRetry }) => {
-  const [kind, icon, word, more] = words(f)
-  const title = f.meta?.watermark ? `Counted up to ${stamp(Date.parse(f.meta.watermark), 0)} UTC. ${f.meta.lag_records} records behind.` : ''
-  const chip = html`<${Icon} name=${icon} size="14" fill=${kind === 'live'} />${word}${more && html`<span>${more}</span>`}`
-  if (f.state === 'reconnecting' || f.state === 'offline') return html`<button class=${'fresh ' + kind} title="Try now" onClick=${onRetry}>
-      <span role="status" class="row">${chip}</span></button>`
-  return html`<span class=${'fresh ' + kind} role="status" title=${title}>${chip}</span>`
+/** One chip says how fresh the whole page is; icon and words, never colour alone. It opens what there is to say about it. */
+export const Fresh = ({ f, onOpen }) => {
+  const [kind, icon, word, more] = words(f), said = useRef('')
+  const title = f.meta?.watermark ? `Counted up to ${stamp(Date.parse(f.meta.watermark), 0)} ${zoneWord()}. ${f.meta.lag_records} records behind.` : ''
+  if (said.current !== word) said.current = word // told once, not with every tenth of a second
+  return html`<button class=${'fresh ' + kind} title=${title} onClick=${onOpen} aria-haspopup="dialog"><${Icon} name=${icon} size="14" fill=${kind === 'live'} />${word}${more && html`<span>${more}</span>`}</button>
+    <span class="sr" role="status">${said.current}</span>`
 }
 
+/** [class, icon, word, more] of a freshness. */
 export function words(f) {
   const p = f.meta?.partitions
   switch (f.state) {
     case 'live': return ['live', 'dot', 'Live', f.behindS == null ? '· no events yet' : `· ${age(f.behindS)} behind`]
     case 'stale': return ['stale', 'clock', 'Stale', '· ' + age(f.behindS)]
-    case 'recovering': return ['rec', 'refresh', 'Recovering', `· ${p.present}/${p.expected}`]
+    case 'recovering': return ['rec', 'refresh', 'Recovering', html`· ${p.present}/${p.expected}<span class="hide-s"> partitions</span>`]
     case 'reconnecting': return ['wait', 'plug', 'Reconnecting', f.retryInS > 0 ? `in ${f.retryInS} s` : 'now']
     case 'offline': return ['off', 'off', 'Offline', f.reason ? '· ' + f.reason : '']
     default: return ['wait', 'plug', 'Connecting', '']
   }
 }
 
-/** The strip under a panel's title when its data is not what it seems. */
-export const Strip = ({ f }) => {
-  const p = f.meta?.partitions
-  if (f.state === 'recovering') return html`<div class="strip info">
-      <${Icon} name="refresh" size="14" />${p.present} of ${p.expected} partitions: these are at least numbers.</div>`
-  if (f.state === 'reconnecting' || f.state === 'offline') return html`<div class="strip warn">
-      <${Icon} name="clock" size="14" />Not connected: the last values stay.</div>`
+/** The strip under a panel's title when its data is not what it seems: not all of it, not of now, or not by every filter. */
+export const Strip = ({ f, ignored = [] }) => {
+  const p = f.meta?.partitions, away = p ? p.expected - p.present : 0
+  if (f.state === 'recovering') return html`<div class="strip info"><${Icon} name="refresh" size="14" />
+      <span class="ell">${p.present} of ${p.expected} partitions. ${['None', 'One is', 'Two are', 'Three are', 'Four are'][away] ?? away + ' are'} recovering: these are at least numbers.</span></div>`
+  if (f.state === 'reconnecting' || f.state === 'offline') return html`<div class="strip warn"><${Icon} name="clock" size="14" /><span class="ell">Not connected: the last values stay.</span></div>`
+  if (f.state === 'stale' && f.meta?.as_of) return html`<div class="strip warn"><${Icon} name="clock" size="14" />
+      <span class="ell">As of ${hms(Date.parse(f.meta.as_of))}, ${age(f.behindS)} ago. Updates when the stream does.</span></div>`
+  if (ignored.length) return html`<div class="strip info"><${Icon} name="filter" size="14" /><span class="ell">Not filtered: this is not counted by ${ignored.join(' or ')}.</span></div>`
   return null
+}
+
+/**
+ * A list that holds still: [ref of its box, the n first]. While somebody points at it or has the focus in it, and for two seconds after the
+ * last change of order, each stays in its place and only what it says changes.
+ */
+export function useStill(list, key, n, scope = '') {
+  const box = useRef(null), kept = useRef({ at: -1e9, keys: [], scope: '' }).current, now = performance.now()
+  if (kept.scope !== scope || kept.keys.length < Math.min(n, list.length) || (now - kept.at > 2000 && !box.current?.matches(':hover, :focus-within')))
+    Object.assign(kept, { at: now, keys: list.slice(0, n).map(key), scope })
+  const by = new Map(list.map(e => [key(e), e]))
+  return [box, kept.keys.map(k => by.get(k)).filter(Boolean)]
 }
 
 export const Pill = ({ of, children }) => { const [kind, word, icon] = of ?? ['', '']; return html`<span class=${'pill ' + kind}>${icon && html`<${Icon} name=${icon} />`}${word}${children}</span>` }

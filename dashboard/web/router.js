@@ -1,7 +1,7 @@
 // Where the person is. All state of a page that is worth a link is in the address: its path, then its parameters.
 import { signal } from '@preact/signals'
 
-const PAGES = ['', 'fraud', 'orders', 'customers', 'entities', 'rules']
+const PAGES = ['', 'funnel', 'fraud', 'orders', 'customers', 'entities', 'rules', 'operations']
 
 function read() {
   const part = p => { try { return decodeURIComponent(p) } catch { return p } }

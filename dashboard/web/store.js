@@ -1,17 +1,21 @@
 // What every page shares: the server's catalogue, the connection and how fresh it is, whether updates are held, who sits here, and what
 // the overview follows. Rows change many times a second; a page is told at most four times a second, at once after a quiet spell.
-import { signal, batch } from '@preact/signals'
+import { signal, batch, computed, effect } from '@preact/signals'
 import { connect } from './live.js'
-import { rangeOf, hasPrevious, back } from './model.js'
+import { conditions, minuteOf, rangeIn, written } from './model.js'
+import { useLocal } from './format.js'
 import { route, set } from './router.js'
 
 export const catalogue = signal(null) // GET /v1/metrics
 export const failure = signal('') // why there is no catalogue
-export const range = signal(null)
+export const range = signal(null) // of the pages over time, as their address says
 export const currency = signal('')
+export const filters = signal([]) // [[label, value]], as the address says
+export const scope = signal('') // the part of the address that the pages over time share
 export const paused = signal(false)
 export const held = signal(0)
 export const fresh = signal({ state: 'connecting' })
+export const state = computed(() => fresh.value.state)
 export const frames = signal(0) // grows with every repaint
 export const open = signal(null) // alerts that wait for somebody: {total, critical}; null: not known
 
@@ -28,23 +32,37 @@ export function present() {
   return now - mark > 3600e3 ? mark : now
 }
 
-export const feeds = {} // name → what the overview reads: {rows, ready, error, missing}
-let subs = []
+export const local = signal((new URLSearchParams(location.search).get('tz') ?? kept('weir-tz')) === 'local')
+useLocal(local.value)
+/** Times of the browser's own zone, or UTC. */
+export function setLocal(on) {
+  useLocal(on)
+  local.value = on
+  try { localStorage.setItem('weir-tz', on ? 'local' : 'utc') } catch { /* as above */ }
+  set({ tz: on ? 'local' : '' })
+}
+
+export const feeds = {} // name → what a page over time reads: {rows, ready, error, missing, ignored}
+let subs = [], wanted = []
 let live = null
 const lists = new Set() // of alerts
 
 const REPAINT_MS = 250
 let painted = 0, timer = 0
 function changed() {
-  if (paused.value) { held.value++; return }
+  if (paused.value && !waiting().some(f => f.sub.ready || f.sub.error)) { held.value++; return }
   if (timer) return
   timer = setTimeout(() => { timer = 0; painted = performance.now(); paint() }, Math.max(0, REPAINT_MS - (performance.now() - painted)))
 }
+const waiting = () => [...Object.values(feeds), ...lists].filter(f => f.sub && f.dirty && !f.ready) // for their first rows: also a paused page shows what it is asked for anew
 function paint() {
   batch(() => {
-    for (const f of [...Object.values(feeds), ...lists]) if (f?.sub) Object.assign(f, { rows: new Map(f.sub.rows), ready: f.sub.ready || f.ready, error: f.sub.error, meta: f.sub.meta })
+    for (const f of paused.value ? waiting() : [...Object.values(feeds), ...lists]) {
+      if (!f.sub || !f.dirty) continue
+      Object.assign(f, { rows: new Map(f.sub.rows), ready: f.sub.ready || f.ready, error: f.sub.error, meta: f.sub.meta, dirty: false })
+    }
     frames.value++
-    held.value = 0
+    if (!paused.value) held.value = 0
   })
 }
 
@@ -53,48 +71,56 @@ export function setPaused(on) {
   if (!on) paint()
 }
 
-function watch(name, metric, filter, interval = 250) {
-  const known = catalogue.value.metrics.some(m => m.name === metric)
-  const feed = feeds[name] = { rows: new Map(), ready: false, error: null, missing: known ? '' : metric, sub: null }
-  if (!known) return
-  feed.sub = live.subscribe('metrics/' + metric, filter, { interval, onchange: changed, onerror: changed })
-  subs.push(feed.sub)
+/** What the server takes of one connection: 20 frames a second, 40 at once. Ten are left to others. */
+const BURST = 30, PER_SECOND = 20
+let left = BURST, leftAt = 0, later = 0
+function spend(n) {
+  const now = performance.now()
+  left = Math.min(BURST, left + (now - leftAt) / 1000 * PER_SECOND)
+  leftAt = now
+  const wait = (Math.min(n, BURST) - left) / PER_SECOND * 1000
+  if (wait <= 0) left -= n
+  return wait
 }
 
-/** Follows everything that the overview shows over the range, until unfollow. */
-export function follow() {
+/**
+ * Follows exactly these: [{name, metric, filter, interval}]. The filters of the address that a metric's labels know are added; the others are
+ * told in the feed's `ignored`. Who changes the range faster than the server takes subscriptions waits a moment.
+ */
+export function follow(list) {
+  wanted = list
+  for (const name of Object.keys(feeds)) delete feeds[name]
+  for (const { name, metric, filter } of list) {
+    const m = catalogue.value.metrics.find(m => m.name === metric), where = filters.value.filter(([label]) => m?.labels.includes(label))
+    feeds[name] = { rows: new Map(), ready: false, error: null, missing: m ? '' : metric, ignored: [...new Set(filters.value.map(([label]) => label).filter(label => !m?.labels.includes(label)))],
+      sub: null, filter: where.length ? { ...filter, where: where.map(c => written([c])) } : filter }
+  }
+  frames.value++
+  clearTimeout(later)
+  subscribe()
+}
+function subscribe() {
+  const wait = spend(subs.length + wanted.length)
+  if (wait > 0) { later = setTimeout(subscribe, wait); return }
   const before = subs
   subs = []
-  const r = range.value, from = back(hasPrevious(r) ? 2 * r.ms : r.ms), w = { window: r.window, from }
-  watch('orders', 'orders', w, 100)
-  watch('revenue', 'revenue', w, 100)
-  watch('captured', 'payments_captured', w)
-  watch('failed', 'payments_failed', w)
-  watch('shipments', 'shipments_dispatched', w)
-  watch('deliveries', 'deliveries', { ...w, by: 'on_time' })
-  watch('ship', 'time_to_ship', { ...w, quantiles: '0.5' }, 1000)
-  for (const [suffix, range] of [['', { from: back(r.ms) }], ['Before', { from: back(2 * r.ms), to: back(r.ms) }]]) {
-    if (suffix && !hasPrevious(r)) { for (const n of ['shipAll', 'funnel', 'categories']) feeds[n + suffix] = null; continue }
-    const all = { window: 'all', ...range }
-    watch('shipAll' + suffix, 'time_to_ship', { ...all, quantiles: '0.5' }, 1000)
-    watch('funnel' + suffix, 'funnel', { ...all, by: 'stage' }, suffix ? 2000 : 250)
-    watch('categories' + suffix, 'item_revenue', { ...all, by: 'category' }, suffix ? 2000 : 250)
+  for (const { name, metric, interval = 250 } of wanted) {
+    const feed = feeds[name], told = () => { feed.dirty = true; changed() }
+    if (feed.missing) continue
+    subs.push(feed.sub = live.subscribe('metrics/' + metric, feed.filter, { interval, onchange: told, onerror: told }))
   }
   for (const s of before) s.close() // after the new ones, so that what both want goes on
-  frames.value++
 }
-
-export function unfollow() {
-  for (const s of subs) s.close()
-  subs = []
-}
+export const unfollow = () => follow([])
+/** Asks again for what could not be had. */
+export const again = () => follow(wanted)
 
 /** Follows a list of alerts by the filters of GET /v1/alerts: {rows, ready, error, meta, close}. Where it cannot be had it is asked for again. */
 export function followAlerts(filter, interval = 250, told = () => {}) {
   const list = { rows: new Map(), ready: false, error: null, meta: null, sub: null, close }
   let again = 0
   function subscribe() {
-    list.sub = live.subscribe('alerts', filter, { interval, onchange: () => { changed(); told() }, onerror: () => { changed(); clearTimeout(again); again = setTimeout(() => { list.sub.close(); subscribe() }, 5000) } })
+    list.sub = live.subscribe('alerts', filter, { interval, onchange: () => { list.dirty = true; changed(); told() }, onerror: () => { list.dirty = true; changed(); clearTimeout(again); again = setTimeout(() => { list.sub.close(); subscribe() }, 5000) } })
   }
   function close() { clearTimeout(again); list.sub.close(); lists.delete(list) }
   subscribe()
@@ -115,12 +141,31 @@ export async function countOpen() {
   } catch (e) { if (e.status === 503) open.value = null } // without an answer the last count stays
 }
 
-export function choose({ range: r, currency: c }) {
+/** Changes what the pages over time show: a range, from and to (both or none), a currency, filters. It is the address that changes. */
+export function choose({ range: r, from, to, currency: c, where }) {
+  set({ ...(r && { range: r, from: '', to: '' }), ...(from !== undefined && { from: from && minuteOf(from), to: to && minuteOf(to) }), ...(c && { currency: c }), ...(where && { where: written(where) }) }, false)
+}
+export const addFilter = (label, value) => choose({ where: [...filters.value.filter(([l, v]) => l !== label || v !== value), [label, value]] })
+export const dropFilter = (label, value) => choose({ where: filters.value.filter(([l, v]) => l !== label || v !== value) })
+export const hasFilter = (label, value) => filters.value.some(([l, v]) => l === label && v === value)
+
+const OVER_TIME = ['', 'funnel'], SHARED = ['range', 'from', 'to', 'currency', 'where']
+/** The address of a page over time, with what is shown now. */
+export const overTime = page => '/' + page + scope.value
+
+// The address says what is shown. Pages that show something else leave it as it was.
+function readAddress() {
+  const { path, params } = route.value, answer = catalogue.value?.overview
+  if (!answer || !OVER_TIME.includes(path[0])) return
   batch(() => {
-    if (r) { range.value = rangeOf(r); follow() }
-    if (c) currency.value = c
+    const mark = Date.parse(fresh.peek().meta?.watermark ?? catalogue.value.meta.watermark ?? '') || Date.now(), r = rangeIn(params, answer.range, mark)
+    if (r.name !== range.peek()?.name) range.value = r
+    const known = answer.currencies.some(c => c.currency === params.get('currency')) || currencies().has(params.get('currency'))
+    currency.value = known ? params.get('currency') : answer.currency
+    if (written(filters.peek()) !== written(conditions(params.get('where')))) filters.value = conditions(params.get('where'))
+    const shared = new URLSearchParams(SHARED.filter(n => params.get(n)).map(n => [n, params.get(n)])).toString()
+    scope.value = shared && '?' + shared
   })
-  set({ range: range.value.name, currency: currency.value })
 }
 
 export const retry = () => live?.retry()
@@ -150,23 +195,20 @@ export async function start() {
   }
 }
 
-function adopt(body) {
-  const { params } = route.value
-  batch(() => {
-    catalogue.value = body
-    currency.value = body.overview.currencies.some(c => c.currency === params.get('currency')) ? params.get('currency') : body.overview.currency
-    if (!params.has('range') && range.value.name !== body.overview.range) { range.value = rangeOf(body.overview.range); if (subs.length) follow() }
-  })
+function adopt(body) { catalogue.value = body }
+
+let newest = null // freshness changes with every frame; it is told twice a second, and at once when its state is another
+function hear(f) {
+  newest = f
+  if (f.state !== fresh.peek().state) fresh.value = f
 }
 
 function begin(body) {
-  live = connect({ onchange: f => { fresh.value = f } })
+  live = connect({ onchange: hear })
+  setInterval(() => { if (newest) fresh.value = newest }, 500)
   bell = followAlerts({ status: 'open', sort: 'newest', limit: '1' }, 1000, () => paused.value || countOpen())
-  batch(() => {
-    catalogue.value = body
-    range.value = rangeOf(route.value.params.get('range') ?? body.overview.range)
-    if (body.overview.currency) adopt(body)
-  })
+  adopt(body)
+  effect(readAddress)
 }
 
 /** Currencies come with the rows too: one that is new since the page opened can be chosen at once. */
