@@ -112,7 +112,7 @@ func furtherForms(f *form) []*form {
 		return nil
 	}
 	further := func(name string, p part, counter bool, help string) *form {
-		g := &form{name: name, of: f.of, part: p, counter: counter, alerts: f.alerts, money: f.money, kind: "gauge", help: f.help + " " + help}
+		g := &form{name: name, of: f.of, part: p, counter: counter, alerts: f.alerts, money: f.money, kind: "gauge", help: strings.TrimSpace(f.help + " " + help)}
 		if counter {
 			g.kind = "counter"
 		}
