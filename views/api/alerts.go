@@ -39,7 +39,7 @@ func (s *server) registerAlerts(a huma.API) {
 			"each without its own filter. The page after begins at next, given as cursor with the same filters and sort."}, s.listAlerts)
 	huma.Register(a, huma.Operation{OperationID: "get-alert", Method: http.MethodGet, Path: "/v1/alerts/{id}", Tags: tags,
 		Summary: "One alert: why, since when, what was decided, and the other alerts of its entity", Errors: []int{404, 503},
-		Description: "Found under each id that it ever had. ETag is its revision, for the If-Match of a decision."}, s.getAlert)
+		Description: "Found under each id that it ever had. ETag begins with its revision and serves as the If-Match of a decision."}, s.getAlert)
 	huma.Register(a, huma.Operation{OperationID: "related-alerts", Method: http.MethodGet, Path: "/v1/alerts/{id}/related", Tags: tags,
 		Summary: "What the alert's orders have in common with other alerts", Errors: []int{404, 422, 503},
 		Description: "Looks at the newest orders of the alert: at who placed them, with which cards, addresses, devices and from where, " +
@@ -76,6 +76,8 @@ type alertsInput struct {
 	Sort        string   `query:"sort" doc:"priority (default): score of the case × amount at risk; newest or recent: first or last hit; risk. Greatest first"`
 	Limit       string   `query:"limit" doc:"1 to 500, default 100"`
 	Cursor      string   `query:"cursor" doc:"next of the page before"`
+	Formats
+	Freshness
 }
 
 func (in *alertsInput) params() url.Values {
@@ -124,6 +126,9 @@ func (s *server) listAlerts(_ context.Context, in *alertsInput) (*alertsOutput, 
 		return nil, s.problem(err)
 	}
 	progress := s.Alerts.Progress()
+	if err := in.enough(progress, s.Now()); err != nil {
+		return nil, err
+	}
 	a, err := s.Alerts.Search(q)
 	if err != nil {
 		return nil, s.problem(err)
@@ -159,6 +164,7 @@ type Case struct {
 
 type alertInput struct {
 	ID string `path:"id" maxLength:"64" doc:"the alert's id, also one that it had before" example:"9f3c2a7755d01b44"`
+	Freshness
 }
 
 type alertOutput struct {
@@ -177,6 +183,9 @@ func (s *server) getAlert(_ context.Context, in *alertInput) (*alertOutput, erro
 		return nil, noFraud()
 	}
 	progress := s.Alerts.Progress()
+	if err := in.enough(progress, s.Now()); err != nil {
+		return nil, err
+	}
 	c, a, err := s.alertByID(in.ID)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -55,26 +56,27 @@ type Deps struct {
 type server struct {
 	Deps
 	overview overview
+	replies  replies
 }
 
 // New builds the handler of the whole view server.
 func New(deps Deps) http.Handler {
-	mux, _ := build(deps)
+	s, mux, _ := build(deps)
 	// There is no login, so whoever reaches the server may change rules: but not the page of another site, by a visitor's browser.
 	guard := http.NewCrossOriginProtection()
 	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, http.StatusForbidden, "a page of another origin may not change anything here")
 	}))
-	return guard.Handler(mux)
+	return guard.Handler(s.answers(mux))
 }
 
 // OpenAPI is the description of the API, as /openapi.json gives it.
 func OpenAPI() ([]byte, error) {
-	_, a := build(Deps{Version: "1"})
+	_, _, a := build(Deps{Version: "1"})
 	return a.OpenAPI().MarshalJSON()
 }
 
-func build(deps Deps) (*http.ServeMux, huma.API) {
+func build(deps Deps) (*server, *http.ServeMux, huma.API) {
 	if deps.Logger == nil {
 		deps.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -91,6 +93,7 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 	cfg.CreateHooks = nil // no $schema in bodies: answers have exactly the documented shape
 	cfg.DocsPath, cfg.SchemasPath = "", ""
 	cfg.RejectUnknownQueryParameters = true
+	cfg.Transformers = append(cfg.Transformers, noteAnswer)
 	a := humago.New(mux, cfg)
 	a.UseMiddleware(func(ctx huma.Context, next func(huma.Context)) {
 		ctx.SetHeader("Cache-Control", "no-store")
@@ -110,12 +113,17 @@ func build(deps Deps) (*http.ServeMux, huma.API) {
 		mux.Handle("/prometheus/", deps.Prom)
 	}
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
+		if methods := methodsAt(mux, r); len(methods) > 0 {
+			w.Header().Set("Allow", strings.Join(methods, ", "))
+			writeProblem(w, http.StatusMethodNotAllowed, r.URL.Path+" takes "+strings.Join(methods, ", ")+", not "+r.Method)
+			return
+		}
 		writeProblem(w, http.StatusNotFound, "there is no "+r.URL.Path+"; /openapi.json lists what there is")
 	})
 	if deps.Dashboard != nil {
 		mux.Handle("/", deps.Dashboard)
 	}
-	return mux, a
+	return s, mux, a
 }
 
 func (s *server) register(a huma.API) {
@@ -140,6 +148,19 @@ func (s *server) register(a huma.API) {
 	s.registerAlerts(a)
 	s.registerEntities(a)
 	s.registerDeadLetters(a)
+	describe(a)
+}
+
+// methodsAt are the methods that a path takes.
+func methodsAt(mux *http.ServeMux, r *http.Request) []string {
+	var out []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
+		asked := &http.Request{Method: method, URL: r.URL, Host: r.Host}
+		if _, pattern := mux.Handler(asked); strings.Contains(pattern, " ") {
+			out = append(out, method)
+		}
+	}
+	return out
 }
 
 type healthOutput struct {
@@ -157,9 +178,16 @@ func (s *server) healthz(context.Context, *struct{}) (*healthOutput, error) {
 
 func (s *server) readyz(context.Context, *struct{}) (*healthOutput, error) {
 	if ready, missing := s.Ready(); !ready {
-		return nil, huma.Error503ServiceUnavailable("not ready: " + missing)
+		return nil, tryAgain(&unready{huma.ErrorModel{Status: http.StatusServiceUnavailable, Title: http.StatusText(http.StatusServiceUnavailable),
+			Detail: "not ready: " + missing + ". What is there is served, and meta.partial says that it is not all"}, s.tables()})
 	}
 	return s.healthz(context.Background(), nil)
+}
+
+// unready is the problem of a server that is starting or recovering.
+type unready struct {
+	huma.ErrorModel
+	Tables []TableStatus `json:"tables" doc:"how far each has come"`
 }
 
 // problem turns an error of a query into one that names the parameter.
@@ -173,7 +201,7 @@ func (s *server) problem(err error) error {
 	}
 	var stale *query.NotReadyError
 	if errors.As(err, &stale) {
-		return huma.Error503ServiceUnavailable(stale.Error())
+		return tryAgain(huma.Error503ServiceUnavailable(stale.Error()))
 	}
 	s.Logger.Error("a request failed", "error", err)
 	return huma.Error500InternalServerError("the rows could not be read; the server has logged why")

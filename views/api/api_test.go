@@ -89,6 +89,7 @@ type problem struct {
 	Title, Detail string
 	Status        int
 	Errors        []struct{ Message, Location string }
+	Tables        []api.TableStatus
 }
 
 func (s *shop) problem(t *testing.T, path string, status int) problem {
@@ -108,7 +109,7 @@ func TestMetricQuery(t *testing.T) {
 	w := s.get(t, "/v1/metrics/revenue?window=1m&from=2026-01-01T12:00:00Z&to=2026-01-01T13:00:00Z&by=region,currency&where=region:eu-west", nil)
 	want := `{"metric":"revenue","kind":"sum","unit":"money","window":"1m","series":[{"labels":{"currency":"EUR","region":"eu-west"},"exponent":2,` +
 		`"points":[{"start":"2026-01-01T12:00:00Z","end":"2026-01-01T12:01:00Z","value":"1500","count":2,"final":false}]}],"meta":{"watermark":"2026-01-01T12:00:00Z","as_of":`
-	if w.Code != 200 || !strings.HasPrefix(w.Body.String(), want) || w.Header().Get("Cache-Control") != "no-store" {
+	if w.Code != 200 || !strings.HasPrefix(w.Body.String(), want) || w.Header().Get("Cache-Control") != "private, no-cache" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
@@ -183,8 +184,8 @@ func TestHealthAndReadiness(t *testing.T) {
 	if s.get(t, "/healthz", nil).Code != 200 || s.get(t, "/readyz", nil).Code != 200 {
 		t.Error("not healthy or not ready")
 	}
-	s.ready = "weir-orders-table: 3 of 8 partitions recovered"
-	if p := s.problem(t, "/readyz", 503); !strings.Contains(p.Detail, "3 of 8") {
+	s.ready, s.orders.progress.Present = "weir-orders-table: 3 of 8 partitions recovered", 3
+	if p := s.problem(t, "/readyz", 503); !strings.Contains(p.Detail, "3 of 8") || len(p.Tables) != 4 || !p.Tables[1].Partial || p.Tables[0].Partial {
 		t.Errorf("%+v", p)
 	}
 	if s.get(t, "/healthz", nil).Code != 200 {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -60,7 +61,10 @@ func (s *server) registerBacktests(a huma.API) {
 		Summary: "End a backtest", Errors: []int{404, 503}, Description: "Its report is then of what was played until now."}, s.cancelBacktest)
 }
 
-type startBacktestInput struct{ Body BacktestRequest }
+type startBacktestInput struct {
+	IdempotencyKey
+	Body BacktestRequest
+}
 
 type backtestOutput struct {
 	Location string `header:"Location" doc:"where to ask how far it has come"`
@@ -81,14 +85,20 @@ func (s *server) startBacktest(ctx context.Context, in *startBacktestInput) (*ba
 	case r.From != nil && r.To != nil && !r.From.Before(*r.To):
 		return nil, huma.Error422UnprocessableEntity("the range is empty", &huma.ErrorDetail{Location: "body.to", Message: "is not after from"})
 	}
-	job, err := s.Backtests.Start(ctx, r)
-	switch {
-	case errors.Is(err, ErrBusy):
-		return nil, huma.Error429TooManyRequests(err.Error())
-	case err != nil:
-		return nil, s.ruleProblem(err, r.ID, false)
+	asked, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
 	}
-	return backtestAnswer(job), nil
+	return once(&s.replies, "start-backtest", in.Key, string(asked), func() (*backtestOutput, error) {
+		job, err := s.Backtests.Start(ctx, r)
+		switch {
+		case errors.Is(err, ErrBusy):
+			return nil, huma.Error429TooManyRequests(err.Error())
+		case err != nil:
+			return nil, s.ruleProblem(err, r.ID, false)
+		}
+		return backtestAnswer(job), nil
+	})
 }
 
 func backtestAnswer(b Backtest) *backtestOutput {

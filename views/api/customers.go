@@ -42,6 +42,7 @@ const maxCustomerOrders = 50
 
 type customerInput struct {
 	ID string `path:"id" maxLength:"512" doc:"the customer's id" example:"c-1"`
+	Freshness
 }
 
 type customerOutput struct{ Body Customer }
@@ -52,6 +53,9 @@ func (s *server) getCustomer(_ context.Context, in *customerInput) (*customerOut
 		return nil, err
 	}
 	progress := together(s.Orders.Progress(), together(s.Entities.Progress(), s.Alerts.Progress()))
+	if err := in.enough(progress, s.Now()); err != nil {
+		return nil, err
+	}
 	out := Customer{CustomerID: in.ID, Orders: []OrderSummary{}, Features: e.Features, Events: e.Events, Score: e.Score, Alerts: e.Alerts,
 		Meta: progress.Meta()}
 	var newest *table.Order

@@ -153,8 +153,8 @@ func (s *server) decideAlerts(ctx context.Context, in *bulkInput) (*bulkOutput, 
 
 // expected reads an If-Match; 0 = any.
 func expected(ifMatch string) (int64, error) {
-	text := strings.Trim(strings.TrimPrefix(strings.TrimSpace(ifMatch), "W/"), `"`)
-	if text == "" || text == "*" {
+	text := revisionOf(ifMatch)
+	if text == "" {
 		return 0, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)

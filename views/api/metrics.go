@@ -14,19 +14,23 @@ import (
 )
 
 type metricInput struct {
-	Name      string   `path:"name" doc:"the metric" example:"revenue"`
-	Window    string   `query:"window" doc:"1m, 1h, 1d, what the metric keeps, or all to merge the range into one point; default the finest" example:"1m"`
+	Name      string   `path:"name" maxLength:"128" pattern:"^[a-z][a-z0-9_]*$" doc:"the metric" example:"revenue"`
+	Window    string   `query:"window" maxLength:"32" doc:"1m, 1h, 1d: what the metric keeps; all: the range merged into one point; day, week (from Monday), month, quarter, year: of the zone tz, composed of what is kept; default the finest" example:"1m"`
+	Zone      string   `query:"tz" maxLength:"64" doc:"zone of the IANA database in which dates are read and day, week, month, quarter, year and 1d begin; default UTC. Windows of a zone are made of those of an hour or a minute, and reach back as far as these are kept" example:"Europe/Madrid"`
 	From      string   `query:"from" doc:"RFC 3339, a date, now-1h (now is the metric's watermark, so that ranges follow the data) or wall-1h (the server's clock)" example:"now-1h"`
 	To        string   `query:"to" doc:"as from; default open"`
 	By        []string `query:"by,explode" doc:"labels to keep, separated by commas" example:"region"`
 	Where     []string `query:"where,explode" doc:"label:value, repeatable; values of one label are alternatives, different labels must all hold" example:"region:eu-west"`
 	Quantiles string   `query:"quantiles" doc:"for metrics of kind quantiles: numbers from 0 to 1, separated by commas" example:"0.5,0.95"`
-	Top       string   `query:"top" doc:"for metrics of kind top: how many entries, 1 to 100"`
+	Top       string   `query:"top" doc:"for metrics of kind top: how many entries, 1 to 100; for others how many series of by are kept apart, the greatest of the range: the rest is merged into (other)"`
+	Compare   string   `query:"compare" doc:"previous: each point with its counterpart in the period of the same length right before, and the difference"`
+	Formats
+	Freshness
 }
 
 func (in *metricInput) params() url.Values {
 	v := url.Values{}
-	for name, value := range map[string]string{"window": in.Window, "from": in.From, "to": in.To, "quantiles": in.Quantiles, "top": in.Top} {
+	for name, value := range map[string]string{"window": in.Window, "from": in.From, "to": in.To, "tz": in.Zone, "compare": in.Compare, "quantiles": in.Quantiles, "top": in.Top} {
 		if value != "" {
 			v.Set(name, value)
 		}
@@ -46,6 +50,9 @@ func (s *server) queryMetric(_ context.Context, in *metricInput) (*metricOutput,
 	q, err := s.Catalogue.Parse(in.Name, in.params())
 	if err != nil {
 		return nil, s.problem(err)
+	}
+	if err := in.enough(s.Metrics.Progress(), s.Now()); err != nil {
+		return nil, err
 	}
 	answer, err := query.Run(q, s.Metrics, s.Now())
 	if err != nil {
@@ -97,7 +104,7 @@ type metricsOutput struct {
 	}
 }
 
-func (s *server) listMetrics(context.Context, *struct{}) (*metricsOutput, error) {
+func (s *server) listMetrics(_ context.Context, in *Freshness) (*metricsOutput, error) {
 	out := &metricsOutput{}
 	for _, name := range s.Catalogue.Names() {
 		d := s.Catalogue.Get(name)
@@ -108,6 +115,9 @@ func (s *server) listMetrics(context.Context, *struct{}) (*metricsOutput, error)
 		out.Body.Metrics = append(out.Body.Metrics, info)
 	}
 	progress := s.Metrics.Progress()
+	if err := in.enough(progress, s.Now()); err != nil {
+		return nil, err
+	}
 	out.Body.Meta = progress.Meta()
 	var err error
 	out.Body.Overview, err = s.overview.get(s, progress)

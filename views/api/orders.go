@@ -123,12 +123,16 @@ type Entry struct {
 
 type orderInput struct {
 	ID string `path:"id" maxLength:"512" doc:"the order's id" example:"o-1001"`
+	Freshness
 }
 
 type orderOutput struct{ Body Order }
 
 func (s *server) getOrder(_ context.Context, in *orderInput) (*orderOutput, error) {
 	progress := s.Orders.Progress()
+	if err := in.enough(progress, s.Now()); err != nil {
+		return nil, err
+	}
 	row, partition, err := s.Orders.Get(in.ID)
 	if err != nil {
 		return nil, s.problem(err)
@@ -137,7 +141,7 @@ func (s *server) getOrder(_ context.Context, in *orderInput) (*orderOutput, erro
 		detail := fmt.Sprintf("there is no order %q", in.ID)
 		if progress.Present < progress.Expected {
 			detail += fmt.Sprintf(" in the %d of %d partitions that are recovered; try again", progress.Present, progress.Expected)
-			return nil, huma.Error503ServiceUnavailable(detail)
+			return nil, tryAgain(huma.Error503ServiceUnavailable(detail))
 		}
 		return nil, huma.Error404NotFound(detail, &huma.ErrorDetail{Message: detail, Location: "path.id", Value: in.ID})
 	}

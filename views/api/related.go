@@ -13,6 +13,7 @@ import (
 type relatedInput struct {
 	ID    string `path:"id" maxLength:"64" doc:"the alert's id, also one that it had before"`
 	Limit int    `query:"limit" minimum:"1" maximum:"100" default:"50"`
+	Freshness
 }
 
 // Related is the body of GET /v1/alerts/{id}/related.
@@ -48,6 +49,9 @@ func (s *server) relatedAlerts(_ context.Context, in *relatedInput) (*relatedOut
 		return nil, noFraud()
 	}
 	progress := s.Alerts.Progress()
+	if err := in.enough(progress, s.Now()); err != nil {
+		return nil, err
+	}
 	_, a, err := s.alertByID(in.ID)
 	if err != nil {
 		return nil, err

@@ -68,6 +68,7 @@ type Rules struct {
 	Comment  string     `json:"comment"`
 	Problem  string     `json:"problem" doc:"why this server still evaluates an earlier revision; empty: it evaluates this one"`
 	Rules    []Rule     `json:"rules"`
+	Next     string     `json:"next" doc:"cursor of the page after; empty: this is the last one"`
 }
 
 // Rule is one rule as it is in force.

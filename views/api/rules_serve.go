@@ -71,12 +71,19 @@ func (s *server) ruleBook() (RuleBook, error) {
 	return s.RuleBook, nil
 }
 
-func (s *server) listRules(context.Context, *struct{}) (*rulesOutput, error) {
+type rulesInput struct {
+	Paging
+	Formats
+}
+
+func (s *server) listRules(_ context.Context, in *rulesInput) (*rulesOutput, error) {
 	book, err := s.ruleBook()
 	if err != nil {
 		return nil, err
 	}
-	return rulesAnswer(book.Rules()), nil
+	rules := book.Rules()
+	rules.Rules, rules.Next, err = page(rules.Rules, in.Paging, func(r Rule) string { return r.ID })
+	return rulesAnswer(rules), err
 }
 
 type ruleInput struct {
@@ -119,9 +126,10 @@ type putRuleInput struct {
 	ID          string `path:"id" maxLength:"200" doc:"the rule" example:"card_testing"`
 	IfMatch     string `header:"If-Match" doc:"the ETag of the rules that you have seen"`
 	ContentType string `header:"Content-Type"`
-	Author      string `query:"author" maxLength:"200" doc:"who changes it, where the body is YAML"`
-	Comment     string `query:"comment" maxLength:"2000" doc:"why, where the body is YAML"`
-	RawBody     []byte
+	IdempotencyKey
+	Author  string `query:"author" maxLength:"200" doc:"who changes it, where the body is YAML"`
+	Comment string `query:"comment" maxLength:"2000" doc:"why, where the body is YAML"`
+	RawBody []byte
 }
 
 func (s *server) putRule(ctx context.Context, in *putRuleInput) (*rulesOutput, error) {
@@ -140,17 +148,21 @@ func (s *server) putRule(ctx context.Context, in *putRuleInput) (*rulesOutput, e
 	if text.Author == "" {
 		return nil, authorMissing()
 	}
-	rules, err := book.Put(ctx, in.ID, text.YAML, RuleChange{text.Author, text.Comment, on})
-	if err != nil {
-		return nil, s.ruleProblem(err, in.ID, on >= 0)
-	}
-	return rulesAnswer(rules), nil
+	asked := strings.Join([]string{in.ID, in.IfMatch, text.YAML, text.Author, text.Comment}, "\x00")
+	return once(&s.replies, "put-rule", in.Key, asked, func() (*rulesOutput, error) {
+		rules, err := book.Put(ctx, in.ID, text.YAML, RuleChange{text.Author, text.Comment, on})
+		if err != nil {
+			return nil, s.ruleProblem(err, in.ID, on >= 0)
+		}
+		return rulesAnswer(rules), nil
+	})
 }
 
 type ruleStateInput struct {
 	ID      string `path:"id" maxLength:"200" doc:"the rule" example:"card_testing"`
 	IfMatch string `header:"If-Match" doc:"the ETag of the rules that you have seen"`
-	Body    struct {
+	IdempotencyKey
+	Body struct {
 		State  string `json:"state" enum:"draft,shadow,live,paused,retired"`
 		Reason string `json:"reason,omitempty" maxLength:"2000"`
 		Author string `json:"author" minLength:"1" maxLength:"200"`
@@ -166,11 +178,14 @@ func (s *server) setRuleState(ctx context.Context, in *ruleStateInput) (*rulesOu
 	if err != nil {
 		return nil, err
 	}
-	rules, err := book.SetState(ctx, in.ID, in.Body.State, RuleChange{in.Body.Author, in.Body.Reason, on})
-	if err != nil {
-		return nil, s.ruleProblem(err, in.ID, on >= 0)
-	}
-	return rulesAnswer(rules), nil
+	asked := strings.Join([]string{in.ID, in.IfMatch, in.Body.State, in.Body.Author, in.Body.Reason}, "\x00")
+	return once(&s.replies, "set-rule-state", in.Key, asked, func() (*rulesOutput, error) {
+		rules, err := book.SetState(ctx, in.ID, in.Body.State, RuleChange{in.Body.Author, in.Body.Reason, on})
+		if err != nil {
+			return nil, s.ruleProblem(err, in.ID, on >= 0)
+		}
+		return rulesAnswer(rules), nil
+	})
 }
 
 type checkRulesInput struct {
@@ -210,22 +225,25 @@ func (s *server) checkRules(_ context.Context, in *checkRulesInput) (*checkRules
 	return out, nil
 }
 
-type revisionsOutput struct {
-	Body struct {
-		Revisions []Revision `json:"revisions"`
-	}
+type revisionList struct {
+	Revisions []Revision `json:"revisions"`
+	Next      string     `json:"next" doc:"cursor of the page after; empty: this is the last one"`
 }
 
-func (s *server) listRevisions(ctx context.Context, _ *struct{}) (*revisionsOutput, error) {
+type revisionsOutput struct{ Body revisionList }
+
+func (s *server) listRevisions(ctx context.Context, in *rulesInput) (*revisionsOutput, error) {
 	book, err := s.ruleBook()
 	if err != nil {
 		return nil, err
 	}
 	out := &revisionsOutput{}
-	if out.Body.Revisions, err = book.Revisions(ctx); err != nil {
+	all, err := book.Revisions(ctx)
+	if err != nil {
 		return nil, s.ruleProblem(err, "", false)
 	}
-	return out, nil
+	out.Body.Revisions, out.Body.Next, err = page(all, in.Paging, func(r Revision) string { return strconv.FormatInt(r.Revision, 10) })
+	return out, err
 }
 
 // ruleText is a body of JSON.
@@ -262,8 +280,8 @@ func authorMissing() error {
 
 // bookRevision reads If-Match: an ETag of GET /v1/rules. −1: none, or any.
 func bookRevision(ifMatch string) (int64, error) {
-	text := strings.Trim(strings.TrimPrefix(strings.TrimSpace(ifMatch), "W/"), `"`)
-	if text == "" || text == "*" {
+	text := revisionOf(ifMatch)
+	if text == "" {
 		return -1, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)

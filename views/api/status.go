@@ -155,14 +155,7 @@ func (s *server) status(ctx context.Context, _ *struct{}) (*statusOutput, error)
 			return nil, huma.Error503ServiceUnavailable("the groups cannot be asked now: " + err.Error())
 		}
 	}
-	st.Tables = []TableStatus{
-		{topology.TableMetrics, s.Metrics.Progress().Meta(), false},
-		{topology.TableOrders, s.Orders.Progress().Meta(), false},
-	}
-	if s.Entities != nil && s.Alerts != nil {
-		st.Tables = append(st.Tables, TableStatus{topology.TableEntities, s.Entities.Progress().Meta(), s.Entities.Missing()},
-			TableStatus{topology.TableAlerts, s.Alerts.Progress().Meta(), s.Alerts.Missing()})
-	}
+	st.Tables = s.tables()
 	if s.RuleBook != nil {
 		rules := s.RuleBook.Status()
 		st.Rules = &rules
@@ -175,4 +168,17 @@ type topologyOutput struct{ Body topology.Graph }
 
 func (s *server) topology(context.Context, *struct{}) (*topologyOutput, error) {
 	return &topologyOutput{s.Topology}, nil
+}
+
+// tables is how far each copy has come.
+func (s *server) tables() []TableStatus {
+	out := []TableStatus{
+		{topology.TableMetrics, s.Metrics.Progress().Meta(), false},
+		{topology.TableOrders, s.Orders.Progress().Meta(), false},
+	}
+	if s.Entities != nil && s.Alerts != nil {
+		out = append(out, TableStatus{topology.TableEntities, s.Entities.Progress().Meta(), s.Entities.Missing()},
+			TableStatus{topology.TableAlerts, s.Alerts.Progress().Meta(), s.Alerts.Missing()})
+	}
+	return out
 }

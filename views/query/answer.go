@@ -60,6 +60,7 @@ type Meta struct {
 	AsOf       *time.Time `json:"as_of" doc:"when the newest record behind this answer was written"`
 	LagRecords int64      `json:"lag_records"`
 	Partitions Partitions `json:"partitions"`
+	Partial    bool       `json:"partial" doc:"some partitions are not recovered: what they hold is missing here, or as old as the server's last life"`
 }
 
 // Partitions says how many of the table's partitions stand behind an answer.
@@ -70,7 +71,7 @@ type Partitions struct {
 
 // Meta puts the progress into an answer's form.
 func (p Progress) Meta() Meta {
-	m := Meta{LagRecords: p.LagRecords, Partitions: Partitions{p.Present, p.Expected}}
+	m := Meta{LagRecords: p.LagRecords, Partitions: Partitions{p.Present, p.Expected}, Partial: p.Present < p.Expected}
 	if p.Watermark != 0 {
 		t := p.Watermark.Time()
 		m.Watermark = &t

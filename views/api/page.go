@@ -1,0 +1,35 @@
+package api
+
+import (
+	"encoding/base64"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Paging are the parameters of lists that come in pages.
+type Paging struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"1000" doc:"of a page"`
+	Cursor string `query:"cursor" maxLength:"512" pattern:"^[A-Za-z0-9_-]*$" doc:"next of the page before"`
+}
+
+// page cuts a list. A page begins behind the item of the cursor's key; key must be unique and stable. next is "" on the last page.
+func page[T any](items []T, in Paging, key func(T) string) (out []T, next string, err error) {
+	if in.Cursor != "" {
+		after, err := base64.RawURLEncoding.DecodeString(in.Cursor)
+		i := slices.IndexFunc(items, func(t T) bool { return key(t) == string(after) })
+		if err != nil || i < 0 {
+			const detail = "is not one that an answer gave as next, or what it stands for is gone; leave it out for the first page"
+			return nil, "", huma.Error422UnprocessableEntity("cursor: "+detail, &huma.ErrorDetail{Message: detail, Location: "query.cursor", Value: in.Cursor})
+		}
+		items = items[i+1:]
+	}
+	if len(items) > in.Limit {
+		items = items[:in.Limit]
+		next = base64.RawURLEncoding.EncodeToString([]byte(key(items[in.Limit-1])))
+	}
+	if items == nil {
+		items = []T{}
+	}
+	return items, next, nil
+}
