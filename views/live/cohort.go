@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -197,9 +196,6 @@ func (c *cohort) refresh() error {
 	return nil
 }
 
-// spreadEvery is how many subscribers get a frame before their writers get a turn: so few of these exist at once.
-const spreadEvery = 64
-
 // publish sends every subscriber what changed since its last frame. Nearly all stand at the same sequence number and share one body.
 func (c *cohort) publish() error {
 	type kind struct {
@@ -207,7 +203,8 @@ func (c *cohort) publish() error {
 		from uint64
 	}
 	bodies, frames := map[uint64][]byte{}, map[kind]*frame{}
-	n := 0
+	c.hub.spreading.Lock()
+	defer c.hub.spreading.Unlock()
 	for s := range c.subs {
 		if s.paused || s.sent == c.seq || !c.covers(s.sent) {
 			continue // one that is behind is served once it has read its queue
@@ -229,9 +226,7 @@ func (c *cohort) publish() error {
 		if s.conn.enqueue(f) {
 			s.sent = c.seq
 		}
-		if n++; n%spreadEvery == 0 {
-			runtime.Gosched()
-		}
+		c.hub.starts.settle()
 	}
 	return nil
 }

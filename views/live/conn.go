@@ -109,6 +109,7 @@ func (c *conn) enqueue(frames ...*frame) bool {
 func (c *conn) poke() {
 	if !c.writing {
 		c.writing = true
+		c.hub.starts.begin()
 		go c.flush()
 	}
 }
@@ -213,6 +214,7 @@ func (c *conn) rest() (missed []*subscription, over bool) {
 
 // flush is the writer: it writes the queue empty, catches up and writes again, until there is nothing left.
 func (c *conn) flush() {
+	c.hub.starts.begun()
 	for {
 		batch, control, closing := c.take()
 		switch {

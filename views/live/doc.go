@@ -11,5 +11,5 @@
 //
 // # Lock order
 //
-// Hub.mu → cohort.mu → conn.mu. Feeds lock only themselves. No lock is held while a socket is written.
+// Hub.mu → cohort.mu → Hub.spreading → conn.mu. Feeds lock only themselves. No lock is held while a socket is written.
 package live

@@ -47,6 +47,10 @@ type Hub struct {
 	pending   *pending
 	slots     chan struct{} // how many cohorts may read rows at once
 	epoch     string
+	// spreading is held by the cohort that gives its subscribers a frame: one after the other they are quick, all at once each is as
+	// slow as all together. It is taken after cohort.mu.
+	spreading sync.Mutex
+	starts    starts
 
 	mu       sync.Mutex
 	ctx      context.Context // of cohorts: ends with Run
@@ -71,7 +75,8 @@ func New(cfg Config) *Hub {
 		topics: cfg.Topics, freshness: cfg.Freshness, limits: cfg.Limits, origins: cfg.AllowedOrigins,
 		authorize: cfg.Authorize, build: cfg.Build, log: cfg.Logger, stats: newStats(cfg.Registry),
 		pending: newPending(), slots: make(chan struct{}, runtime.GOMAXPROCS(0)), epoch: rand.Text()[:10],
-		conns: map[*conn]struct{}{}, byAddr: map[string]int{}, cohorts: map[string]*cohort{},
+		starts: starts{moved: sync.NewCond(new(sync.Mutex))},
+		conns:  map[*conn]struct{}{}, byAddr: map[string]int{}, cohorts: map[string]*cohort{},
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.upgrader = websocket.Upgrader{
@@ -157,6 +162,7 @@ func (h *Hub) tick(now time.Time) {
 	f := newFrame(data)
 	for _, c := range h.allConns() {
 		c.tick(now, f)
+		h.starts.settle()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -28,7 +28,7 @@ type socket struct {
 const readBuffer = 512
 
 // sendBuffer bounds what the kernel holds for one client, so that a slow one is noticed and gets merged deltas rather than old ones.
-const sendBuffer = 256 << 10
+const sendBuffer = 64 << 10
 
 func (s *socket) write(frames []*frame) error {
 	s.cork.hold()
@@ -156,33 +156,55 @@ func (c *conn) readFrames(ws *websocket.Conn) {
 		return
 	}
 	for {
-		kind, data, err := readFrame(ws, l.FrameBytes)
-		if err == errTooLarge {
-			c.endWith(ws, CloseTooLarge, fmt.Sprintf("a frame may have %d bytes", l.FrameBytes))
-			return
-		}
+		kind, r, err := ws.NextReader()
 		if err != nil {
 			var timeout net.Error
-			if !c.greeted && errors.As(err, &timeout) && timeout.Timeout() {
+			switch {
+			case errors.Is(err, websocket.ErrReadLimit):
+				c.endWith(ws, CloseTooLarge, fmt.Sprintf("a frame may have %d bytes", l.FrameBytes))
+			case !c.greeted && errors.As(err, &timeout) && timeout.Timeout():
 				c.close(CloseHelloTimeout, fmt.Sprintf("no hello within %v", l.HelloWithin))
 				<-c.ended // a socket whose read timed out cannot be read on
 			}
 			return
 		}
-		if !c.bucket.take(time.Now(), l.FramesPerSecond) {
-			c.endWith(ws, CloseTooMany, fmt.Sprintf("more than %d frames a second", l.FramesPerSecond))
-			return
-		}
-		var f clientFrame
-		if kind != websocket.TextMessage || json.Unmarshal(data, &f) != nil || f.Type == "" {
-			c.endWith(ws, CloseMalformed, "a frame must be a JSON object with a type")
-			return
-		}
-		if alive() != nil || !c.handle(&f) {
-			drainSocket(ws)
+		if !onOwnStack(func() bool { return alive() == nil && c.readOne(ws, kind, r) }) {
 			return
 		}
 	}
+}
+
+// onOwnStack runs what needs a deep stack elsewhere: the reader's is kept for as long as the connection, and so it stays small.
+func onOwnStack(do func() bool) bool {
+	done := make(chan bool)
+	go func() { done <- do() }()
+	return <-done
+}
+
+// readOne reads a frame and acts on it; false ends the connection.
+func (c *conn) readOne(ws *websocket.Conn, kind int, r io.Reader) bool {
+	l := &c.hub.limits
+	// The socket's own limit counts compressed bytes.
+	data, err := io.ReadAll(io.LimitReader(r, int64(l.FrameBytes)+1))
+	var f clientFrame
+	switch {
+	case err == nil && len(data) > l.FrameBytes || errors.Is(err, websocket.ErrReadLimit):
+		c.endWith(ws, CloseTooLarge, fmt.Sprintf("a frame may have %d bytes", l.FrameBytes))
+		return false
+	case err != nil:
+		return false
+	case !c.bucket.take(time.Now(), l.FramesPerSecond):
+		c.endWith(ws, CloseTooMany, fmt.Sprintf("more than %d frames a second", l.FramesPerSecond))
+		return false
+	case kind != websocket.TextMessage || json.Unmarshal(data, &f) != nil || f.Type == "":
+		c.endWith(ws, CloseMalformed, "a frame must be a JSON object with a type")
+		return false
+	}
+	if !c.handle(&f) {
+		drainSocket(ws)
+		return false
+	}
+	return true
 }
 
 func (c *conn) endWith(ws *websocket.Conn, code int, text string) {
@@ -202,21 +224,6 @@ func (c *conn) answerClose(code int) error {
 		c.poke()
 	}
 	return nil
-}
-
-var errTooLarge = errors.New("frame too large")
-
-// readFrame limits what a frame unpacks to: the socket's own limit counts compressed bytes.
-func readFrame(ws *websocket.Conn, limit int) (kind int, data []byte, err error) {
-	kind, r, err := ws.NextReader()
-	if err != nil {
-		return 0, nil, err
-	}
-	data, err = io.ReadAll(io.LimitReader(r, int64(limit)+1))
-	if err == nil && len(data) > limit || errors.Is(err, websocket.ErrReadLimit) {
-		err = errTooLarge
-	}
-	return kind, data, err
 }
 
 // drainSocket reads on until the client answers our close or the writer ends the socket.
