@@ -19,8 +19,7 @@ export function live(at) {
     await shows(page, 'what is held', text('.held'), /^· [1-9]\d* updates held$/)
     assert.equal(await page.evaluate(created), now, 'a paused page moves')
     await page.keyboard.press('p')
-    const of = { ms: 24 * 3600e3, step: 3600e3, where: 'stage:created' }
-    await shows(page, 'orders created', created, (await shop.total('funnel', of)).toLocaleString('en-GB'))
+    await shows(page, 'orders created', created, (await shop.created(24)).toLocaleString('en-GB'))
     await close(page)
   })
 
@@ -54,7 +53,7 @@ export function live(at) {
     await shows(page, 'the chip', chip, /^Live· .* behind$/)
     page.serverAway = false
     await shop.send(shop.next(150))
-    await shows(page, 'orders created', created, (await shop.total('funnel', { ms: 24 * 3600e3, step: 3600e3, where: 'stage:created' })).toLocaleString('en-GB'))
+    await shows(page, 'orders created', created, (await shop.created(24)).toLocaleString('en-GB'))
     assert.notEqual(await page.evaluate(created), before)
     await close(page)
   })

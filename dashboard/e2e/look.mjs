@@ -17,7 +17,7 @@ const RIGHT = {
     await shows(page, 'payment success', tile('Payment success'), await written(page, `f.percent(${captured / (captured + failed)}) + '%'`))
     const { total } = await shop.get('/v1/alerts?status=open&limit=1')
     await shows(page, 'open alerts', tile('Open alerts'), String(total))
-    await shows(page, 'orders created', text('.fun b'), await written(page, `f.number(${await shop.total('funnel', { ...of, where: 'stage:created' })})`))
+    await shows(page, 'orders created', text('.fun b'), await written(page, `f.number(${await shop.created((of.ms ?? 3600e3) / 3600e3)})`))
   },
   async fraud(page, shop) {
     const { alerts } = await shop.get('/v1/alerts?status=open&status=acknowledged&sort=priority&limit=100')

@@ -6,6 +6,7 @@ export async function pages(shop) {
   const customer = alert.entity.slice('customer:'.length), ip = alerts.find(a => a.entity.startsWith('ip:'))
   return [
     { name: 'overview', path: '/' },
+    { name: 'funnel', path: '/funnel' },
     { name: 'fraud', path: '/fraud/' + alert.id },
     { name: 'orders', path: '/orders' },
     { name: 'order', path: '/orders/' + order },
@@ -13,6 +14,7 @@ export async function pages(shop) {
     ...(ip ? [{ name: 'entity', path: '/entities/ip/' + encodeURIComponent(ip.entity.slice(3)) }] : []),
     { name: 'rules', path: '/rules' },
     { name: 'rule', path: '/rules/' + alert.rule },
+    { name: 'operations', path: '/operations' },
   ]
 }
 

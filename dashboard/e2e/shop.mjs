@@ -91,10 +91,19 @@ export class Shop {
 
   /** A metric's value (or count) in one currency over so many ms up to the newest window, as the query API tells it. */
   async total(metric, { ms = 3600e3, step = 60e3, where = '', of = 'count' } = {}) {
-    const { meta } = await this.get('/v1/metrics/orders?window=1m&from=now-60s'), last = Math.floor(Date.parse(meta.watermark) / step) * step
-    const from = new Date(last + step - ms).toISOString(), to = new Date(last + step + 600e3).toISOString()
+    const newest = await this.get('/v1/metrics/orders?window=1m&from=now-60s'), mark = Date.parse(newest.meta.watermark)
+    const revenue = await this.get('/v1/metrics/revenue?window=1m&from=now-60s') // ranges end at the newest row that is not far ahead of the watermark
+    const starts = [newest, revenue].flatMap(a => a.series).flatMap(s => s.points).map(p => Date.parse(p.start)).filter(t => t <= mark + 600e3)
+    const last = Math.floor(Math.max(mark, ...starts) / step) * step
+    const from = new Date(last + step - ms).toISOString(), to = new Date(last + step).toISOString()
     const answer = await this.get(`/v1/metrics/${metric}?window=all&from=${from}&to=${to}${where && '&where=' + encodeURIComponent(where)}`)
     return answer.series.flatMap(s => s.points).reduce((sum, p) => sum + Number(p[of]), 0)
+  }
+
+  /** How many orders were created in the hours up to the watermark, as the funnel counts them. */
+  async created(hours) {
+    const { series } = await this.get(`/v1/metrics/funnel?window=all&from=now-${hours * 3600}s&where=stage:created`)
+    return series.flatMap(s => s.points).reduce((n, p) => n + p.count, 0)
   }
 
   async get(path) {

@@ -1,5 +1,5 @@
 // The queue of alerts: which list, which filters, and its rows. What may move when is decided in queue.js.
-import { useRef } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { html } from './html.js'
 import { Icon, Severity } from './icons.js'
 import { Person, State, sentenceOf } from './parts.js'
@@ -82,12 +82,13 @@ function Chips({ base }) {
 }
 
 function Filters({ base, facets, onClose }) {
-  const typed = useRef(0)
+  const typed = useRef(0), [text, type] = useState(base.q ?? '') // what is typed stands when the list moves meanwhile
+  useEffect(() => type(base.q ?? ''), [base.q])
   const later = (k, v) => { clearTimeout(typed.current); typed.current = setTimeout(() => set({ [k]: v }), 250) }
   const has = (k, v) => base[k]?.includes(v), flip = (k, v) => set({ [k]: has(k, v) ? base[k].filter(x => x !== v).join(',') : [...(base[k] ?? []), v].join(',') })
   return html`<form class="filters" aria-label="Filters" onSubmit=${e => { e.preventDefault(); onClose() }}>
     <label class="field"><${Icon} name="search" size="14" />
-        <input id="q-search" type="search" placeholder="Title, entity, order or alert id" aria-label="Search alerts" value=${base.q ?? ''} onInput=${e => later('q', e.target.value)} /></label>
+        <input id="q-search" type="search" placeholder="Title, entity, order or alert id" aria-label="Search alerts" value=${text} onInput=${e => { type(e.target.value); later('q', e.target.value) }} /></label>
     <div class="chips" role="group" aria-label="Severity">${Object.entries(SEVERITY).map(([k, [, word]]) => html`<button type="button" class=${'chip pick-c' + (has('severity', k) ? ' on' : '')} aria-pressed=${!!has('severity', k)} onClick=${() => flip('severity', k)}>${word}${facets && html` <span class="muted">${facets.severity[k] ?? 0}</span>`}</button>`)}</div>
     <div class="row"><label class="btn s pick"><span class="muted">Rule</span>
         <select value=${base.rule?.[0] ?? ''} onChange=${e => set({ rule: e.target.value })}>
