@@ -45,7 +45,7 @@ func (s *server) buildinfo(context.Context, *http.Request) (any, annotations.Ann
 
 // exemplars: metrics of the shop point to no traces.
 func (s *server) exemplars(_ context.Context, r *http.Request) (any, annotations.Annotations, error) {
-	_, err := s.expression(r)
+	_, err := s.expression(r, times{})
 	return []any{}, nil, err
 }
 
@@ -59,7 +59,7 @@ func (s *server) alerts(context.Context, *http.Request) (any, annotations.Annota
 }
 
 func (s *server) format(_ context.Context, r *http.Request) (any, annotations.Annotations, error) {
-	expr, err := s.expression(r)
+	expr, err := s.expression(r, times{})
 	if err != nil {
 		return nil, nil, err
 	}

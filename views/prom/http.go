@@ -72,7 +72,7 @@ func New(cfg Config) http.Handler {
 	}
 	s.engine = promql.NewEngine(promql.EngineOpts{
 		Logger: cfg.Logger, MaxSamples: maxSamples, Timeout: queryTimeout, LookbackDelta: leastHold, EnableAtModifier: true,
-		EnableNegativeOffset: true, NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() }, Parser: s.parser,
+		EnableNegativeOffset: true, NoStepSubqueryIntervalFn: func(int64) int64 { return subqueryStep.Milliseconds() }, Parser: s.parser,
 	})
 	s.count()
 	mux := http.NewServeMux()
@@ -143,7 +143,7 @@ func (s *server) query(ctx context.Context, r *http.Request) (any, annotations.A
 	if err != nil {
 		return nil, nil, err
 	}
-	return s.run(ctx, r, func(ctx context.Context, in storage.Queryable, opts promql.QueryOpts) (promql.Query, error) {
+	return s.run(ctx, r, times{at, at, 0}, func(ctx context.Context, in storage.Queryable, opts promql.QueryOpts) (promql.Query, error) {
 		return s.engine.NewInstantQuery(ctx, in, opts, r.Form.Get("query"), at)
 	})
 }
@@ -170,14 +170,14 @@ func (s *server) queryRange(ctx context.Context, r *http.Request) (any, annotati
 	case end.Sub(start)/step > maxPoints:
 		return nil, nil, badData("exceeded maximum resolution of %d points per timeseries. Try decreasing the query resolution (?step=XX)", maxPoints)
 	}
-	return s.run(ctx, r, func(ctx context.Context, in storage.Queryable, opts promql.QueryOpts) (promql.Query, error) {
+	return s.run(ctx, r, times{start, end, step}, func(ctx context.Context, in storage.Queryable, opts promql.QueryOpts) (promql.Query, error) {
 		return s.engine.NewRangeQuery(ctx, in, opts, r.Form.Get("query"), start, end, step)
 	})
 }
 
 type prepared func(context.Context, storage.Queryable, promql.QueryOpts) (promql.Query, error)
 
-func (s *server) run(ctx context.Context, r *http.Request, prepare prepared) (any, annotations.Annotations, error) {
+func (s *server) run(ctx context.Context, r *http.Request, at times, prepare prepared) (any, annotations.Annotations, error) {
 	timeout, err := durationParam(r, "timeout", queryTimeout)
 	if err != nil {
 		return nil, nil, err
@@ -186,7 +186,7 @@ func (s *server) run(ctx context.Context, r *http.Request, prepare prepared) (an
 	if err != nil {
 		return nil, nil, err
 	}
-	expr, err := s.expression(r)
+	expr, err := s.expression(r, at)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -221,36 +221,6 @@ func (s *server) run(ctx context.Context, r *http.Request, prepare prepared) (an
 }
 
 var errTruncated = errors.New("results truncated due to limit")
-
-func (s *server) expression(r *http.Request) (parser.Expr, error) {
-	text := r.Form.Get("query")
-	switch {
-	case text == "":
-		return nil, badData(`invalid parameter "query": give an expression`)
-	case len(text) > maxExpression:
-		return nil, badData(`invalid parameter "query": the expression has more than %d bytes`, maxExpression)
-	}
-	expr, err := s.parser.ParseExpr(text)
-	if err != nil {
-		return nil, badData(`invalid parameter "query": %v`, err)
-	}
-	return expr, nil
-}
-
-// lookback is how far back a sample may stand that an expression still reads: the longest that any of its series holds.
-func (c *catalogue) lookback(expr parser.Expr) time.Duration {
-	longest := leastHold
-	for _, matchers := range parser.ExtractSelectors(expr) {
-		selections, _, err := c.resolve(matchers, false)
-		if err != nil {
-			continue // reading it fails with the same error
-		}
-		for _, s := range selections {
-			longest = max(longest, hold(s.window.Window))
-		}
-	}
-	return longest
-}
 
 // turn waits until fewer than maxRunning queries run.
 func (s *server) turn(ctx context.Context) (leave func(), err error) {

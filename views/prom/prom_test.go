@@ -545,7 +545,15 @@ func TestLimitsHold(t *testing.T) {
 	}
 	table = day(t)
 	h = serve(t, table)
-	if a := get(t, h, "query", "query", `sum(sum_over_time(shop_orders[1h:1ms]))`, "time", unix(noon)); a.code != 422 || !strings.Contains(a.Error, "samples") {
+	for _, expr := range []string{
+		`sum_over_time(vector(1)[1000d:1ms])`, `sum(sum_over_time(shop_orders[1h:1ms]))`, `count_over_time(absent(shop_x)[100y:1h])`,
+		`max_over_time(sum_over_time(shop_orders[1m:1s])[4d:1h])`, `sum_over_time(vector(1)[1000*1d:1ms])`, `sum_over_time(vector(1)[290y:1ms])`,
+	} {
+		if a := get(t, h, "query", "query", expr, "time", unix(noon)); a.code != 400 || !strings.Contains(a.Error, "subqueries") {
+			t.Errorf("%s: %d %.200s %s", expr, a.code, a.Error, a.Data)
+		}
+	}
+	if a := get(t, h, "query", "query", `sum(sum_over_time({__name__=~"shop_(orders|gmv|revenue|funnel|deliveries)"}[5h:100ms]))`, "time", unix(noon)); a.code != 422 || !strings.Contains(a.Error, "samples") {
 		t.Errorf("a subquery with too many samples: %d %s", a.code, a.Error)
 	}
 	if a := get(t, h, "query", "query", `count_over_time(shop_orders[1h:1s])`, "time", unix(noon), "timeout", "0.000001"); a.code != 503 || a.ErrorType != "timeout" {
