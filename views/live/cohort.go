@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -88,13 +89,15 @@ func (c *cohort) nudge() {
 func (c *cohort) run(ctx context.Context) {
 	var last time.Time
 	var due <-chan time.Time
+	phase := time.Duration(rand.Int64N(int64(c.interval)))
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.wake:
 			if due == nil {
-				due = time.After(max(coalesce, time.Until(last.Add(c.interval))))
+				last = nextTurn(time.Now(), last, c.interval, phase)
+				due = time.After(time.Until(last))
 			}
 			if !c.telling {
 				continue
@@ -103,12 +106,27 @@ func (c *cohort) run(ctx context.Context) {
 				return
 			}
 		case <-due:
-			due, last = nil, time.Now()
+			due = nil
 		}
 		if !c.look(due == nil) && !sleep(ctx, time.Second) {
 			return
 		}
 	}
+}
+
+// nextTurn is when to tell of a change that is seen now: at once after a quiet spell, else at the first of the cohort's own moments,
+// which are an interval apart, that is an interval after the turn before. Each cohort has moments of its own, or all that follow the
+// same events would send at the same time.
+func nextTurn(now, last time.Time, interval, phase time.Duration) time.Time {
+	if soon := now.Add(coalesce); soon.Sub(last) >= interval {
+		return soon
+	}
+	earliest := last.Add(interval)
+	since := time.Duration(earliest.UnixNano()-int64(phase)) % interval
+	if since == 0 {
+		return earliest
+	}
+	return earliest.Add(interval - since)
 }
 
 // look takes a turn; false where it failed and is to be tried again.
