@@ -30,11 +30,11 @@ const EnvFile = "WEIR_CONFIG"
 
 // Every command that opens connections to a cluster takes the first set; up brings its own cluster.
 var (
-	onKafka   = []string{"process", "serve", "generate", "replay", "topics", "inspect", "rules", "bench"}
+	onKafka   = []string{"process", "serve", "generate", "replay", "topics", "inspect", "rules", "dead-letters", "bench"}
 	onGroups  = []string{"up", "process"}
 	onServer  = []string{"up", "serve"}
-	onAll     = []string{"up", "process", "serve", "generate", "replay", "topics", "topology", "inspect", "rules", "webhooks", "bench", "config"}
-	onSources = []string{"up", "process", "replay", "topics", "topology"}
+	onAll     = []string{"up", "process", "serve", "generate", "replay", "topics", "topology", "inspect", "rules", "webhooks", "dead-letters", "bench", "config"}
+	onSources = []string{"up", "process", "replay", "dead-letters", "topics", "topology"}
 )
 
 // keys is the one table of settings. A setting without a row here does not exist.
@@ -54,7 +54,7 @@ var keys = []Key{
 
 	{Path: "preset", Flag: "preset", On: onSources, Help: "source topics and event shapes by name", OneOf: event.PresetNames()},
 	{Path: "sources", Help: "source topics and event shapes, one by one: [{topic, mapping}]; replaces preset"},
-	{Path: "topics.prefix", Flag: "prefix", On: []string{"process", "serve", "topics", "topology", "inspect", "rules"}, Help: "prefix of weir's own topics and groups, so that installations can share a cluster"},
+	{Path: "topics.prefix", Flag: "prefix", On: []string{"process", "serve", "topics", "topology", "inspect", "rules", "dead-letters"}, Help: "prefix of weir's own topics and groups, so that installations can share a cluster"},
 	{Path: "topics.orders", Help: "topic of the canonical stream of orders"},
 	{Path: "topics.payments", Help: "topic of the canonical stream of payments"},
 	{Path: "topics.shipments", Help: "topic of the canonical stream of shipments"},
@@ -110,7 +110,7 @@ var keys = []Key{
 	{Path: "replay.strict", Flag: "strict", On: []string{"replay"}, Help: "fail when a line was refused"},
 	{Path: "inspect.server", Flag: "server", On: []string{"inspect"}, Help: "view server to ask"},
 	{Path: "inspect.from", Flag: "from", On: []string{"inspect"}, Help: "where to look (auto: kafka where --brokers is given, else server)", OneOf: []string{"auto", "server", "kafka"}},
-	{Path: "output.format", Flag: "format", On: []string{"topics", "topology", "inspect", "rules", "webhooks", "config"}, Help: "how to print", OneOf: []string{"text", "json", "mermaid"}},
+	{Path: "output.format", Flag: "format", On: []string{"topics", "topology", "inspect", "rules", "webhooks", "dead-letters", "config"}, Help: "how to print", OneOf: []string{"text", "json", "mermaid"}},
 
 	{Path: "bench.orders", Flag: "orders", On: []string{"bench"}, Help: "orders of the reference workload, three events each"},
 	{Path: "bench.runs", Flag: "runs", On: []string{"bench"}, Help: "runs of the backlog (0: none)"},

@@ -8,7 +8,7 @@
 //	stages.go     starting and stopping parts
 //	pipeline.go   the processor groups and the view server, wired
 //	kafka.go      connections and topics
-//	up.go, process.go, serve.go, generate.go, replay.go, topics.go, topology.go, inspect.go, rules*.go, webhooks.go, config.go, version.go, bench.go
+//	up.go, process.go, serve.go, generate.go, replay.go, topics.go, topology.go, inspect.go, rules*.go, webhooks.go, dead_letters.go, config.go, version.go, bench.go
 package main
 
 import (
@@ -155,5 +155,5 @@ Every flag is also a key of the configuration file and an environment variable: 
 
 // commands make the subcommands, in the order of help.
 var commands = []func(system) *cobra.Command{
-	newUp, newProcess, newServe, newGenerate, newReplay, newTopics, newTopology, newInspect, newRules, newWebhooks, newBench, newConfig, newVersion,
+	newUp, newProcess, newServe, newGenerate, newReplay, newTopics, newTopology, newInspect, newRules, newWebhooks, newDeadLetters, newBench, newConfig, newVersion,
 }

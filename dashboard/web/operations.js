@@ -74,12 +74,12 @@ function Skew({ of }) {
 const CLOSED = { 1012: 'restart', 1013: 'full, try later', 4400: 'bad request', 4401: 'no login', 4403: 'not allowed', 4406: 'no protocol', 4408: 'no hello in time', 4409: 'taken over', 4410: 'too slow', 4429: 'too many', 4500: 'failed' }
 function Clients({ of, past }) {
   const l = of.data?.live, closed = Object.entries(l?.closed ?? {}), hooks = of.data?.webhooks ?? []
-  const kpi = (word, value, unit, list) => html`<div><dt>${word}</dt><dd>${value} <small>${unit}</small></dd><${Spark} list=${list} /></div>`
-  return html`<${Panel} id="p-live" title="Live clients" what="websocket of this view server" span="6" footer=${l && html`<span>${closed.length ? 'Closed here: ' + closed.map(([code, n]) => `${f.number(n)} × ${code} ${CLOSED[code] ?? ''}`.trim()).join(', ') : 'This server has closed none'}${l.refused > 0 ? `; ${f.number(l.refused)} refused` : ''}</span>`}>
+  const kpi = (word, value, unit, list) => html`<div><dt>${word}</dt><dd>${value} <small>${unit}</small><${Spark} list=${list} /></dd></div>`
+  return html`<${Panel} id="p-live" title="Live clients" what="of this view server; slow ones get merged frames, or a gap" span="6" footer=${l && html`<span>${closed.length ? 'Closed here: ' + closed.map(([code, n]) => `${f.number(n)} × ${code} ${CLOSED[code] ?? ''}`.trim()).join(', ') : 'This server has closed none'}${l.refused > 0 ? `; ${f.number(l.refused)} refused` : ''}</span>`}>
     <${Asked} of=${of} height="100">${!l ? html`<${State} icon="plug" title="No websocket here">This process serves none.<//>` : html`<dl class="kpis">
       ${kpi('Clients', f.number(l.connections), plural(l.subscriptions, 'subscription'), past.map(p => p.connections))}
       ${kpi('Sent', l.bytes_per_second == null ? '–' : f.number(l.bytes_per_second / 1000, l.bytes_per_second < 1e4 ? 1 : 0), 'kB/s', past.map(p => p.bytes_per_second))}
-      ${kpi('Slow', l.merged_share == null ? '0' : f.percent(l.merged_share), '% merged', past.map(p => p.merged_share ?? 0))}
+      ${kpi('Merged', l.merged_share == null ? '0' : f.percent(l.merged_share), '%', past.map(p => p.merged_share ?? 0))}
       ${kpi('Gaps', f.number(l.gaps), 'since start', past.map(p => p.gaps))}</dl>`}
     ${hooks.length > 0 && html`<ul class="hooks">${hooks.map(h => html`<li class="row sm"><${Icon} name="bolt" size="14" /><span class="ell">${sentence(h.receiver)}</span><span class="sp"></span>
       <span class=${h.lag_records > 0 && (h.lag_seconds ?? 0) > 60 ? 'warn b' : 'muted'}>${h.instances === 0 ? 'nobody delivers' : h.lag_records === 0 ? 'told of all alerts' : plural(h.lag_records, 'alert') + ' behind' + (h.lag_seconds ? ', ' + f.age(h.lag_seconds) : '')}</span></li>`)}</ul>`}<//><//>`

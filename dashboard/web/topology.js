@@ -3,7 +3,7 @@ import { html } from './html.js'
 import { PATH } from './icons.js'
 import { useSize } from './chart.js'
 import { set } from './router.js'
-import { partitionsOf, perSecond, plain } from './flow.js'
+import { STATES, WORST, partitionsOf, perSecond, plain } from './flow.js'
 import { age, number } from './format.js'
 
 const WIDE = 960, WIDTHS = [120, 132, 124, 132, 120], HEIGHT = 364
@@ -11,7 +11,9 @@ const GROUPS = { orders: [1, 94, 100], metrics: [2, 24, 68], entities: [2, 110, 
 const TABLES = { metrics: [3, 32, 52], entities: [3, 122, 52], alerts: [3, 206, 52], orders: [3, 304, 52] }
 const thick = rate => Math.min(6, 1 + Math.log10(1 + (rate ?? 0)) * 0.9)
 const told = e => `${perSecond(e.records_per_second)} · lag ${number(e.lag_records)}`
-const sum = list => list.length ? { records_per_second: list.reduce((a, e) => e.records_per_second == null ? a : (a ?? 0) + e.records_per_second, null), lag_records: list.reduce((a, e) => a + e.lag_records, 0), lagging: list.some(e => e.lagging) } : null
+
+/** Records that a group reads, of all its inputs; null until measured. */
+const reads = (s, name) => s.edges.filter(e => e.kind === 'reads' && plain(e.to) === plain(name)).reduce((sum, e) => e.records_per_second == null ? sum : (sum ?? 0) + e.records_per_second, null)
 
 export function Topology({ s, graph, chosen }) {
   const [root, [width]] = useSize(), w = Math.max(width, WIDE), more = w - 992
@@ -38,10 +40,10 @@ export function Topology({ s, graph, chosen }) {
     ${g.alerts && html`<path class="edge fb" d=${`M${server.x} 282H${g.alerts.x + g.alerts.w + 6}`} stroke-width="1.25" /><${Head} x=${g.alerts.x + g.alerts.w + 1} y="282" back />
       <text class="t" x=${X[3]} y="297">decisions ${perSecond(decisions?.records_per_second)}</text>`}
     ${sources.map(n => html`<${Node} n=${n} icon="topic" lines=${[n.e ? told(n.e) : 'not read']} hot=${n.e?.lagging} />`)}
-    ${groups.map(n => { const list = partitionsOf(n.g), bad = list.filter(p => p.state !== 'running'), state = bad.length ? [`${bad.length}/${list.length} ${{ catching_up: 'catching up', stalled: 'not moving', unowned: 'not read', rebalancing: 'rebalancing' }[bad[0].state]}`] : `${list.length}/${list.length} running`
-      return html`<${Node} n=${n} icon="group" rec=${bad.length > 0} picked=${n.g.name === chosen} onPick=${() => set({ group: n.name })} lines=${[state, ...(n.name === 'orders' ? [`${n.g.instances} ${n.g.instances === 1 ? 'instance' : 'instances'}`] : []), n.g.lag_seconds > 0.5 ? age(n.g.lag_seconds) + ' behind' : perSecond(n.g.records_per_second) + ' read']} />` })}
-    ${tables.map(n => html`<${Node} n=${n} icon="db" rec=${n.t && n.t.partitions.present < n.t.partitions.expected} lines=${[n.name === 'orders' ? `${n.t?.partitions.present ?? 0}/${n.t?.partitions.expected ?? 0} read here` : perSecond(n.e?.records_per_second) + ' rows']} />`)}
-    <${Node} n=${{ name: 'view server', ...server }} icon="server" lines=${[s.live ? `${number(s.live.connections)} ${s.live.connections === 1 ? 'client' : 'clients'}` : 'no websocket', `${meta?.partitions.present ?? 0}/${meta?.partitions.expected ?? 0} read here`, meta?.lag_records ? `${number(meta.lag_records)} behind` : 'up to date']} />
+    ${groups.map(n => { const list = partitionsOf(n.g), worst = WORST.find(w => list.some(p => p.state === w)) ?? 'running', bad = worst !== 'running', state = `${list.filter(p => p.state === worst).length}/${list.length} ${STATES[worst][1].toLowerCase()}`
+      return html`<${Node} n=${n} icon="group" rec=${bad} picked=${n.g.name === chosen} onPick=${() => set({ group: n.name })} lines=${[bad ? [state] : state, ...(n.name === 'orders' ? [`${n.g.instances} ${n.g.instances === 1 ? 'instance' : 'instances'}`] : []), n.g.lag_seconds > 0.5 ? age(n.g.lag_seconds) + ' behind' : perSecond(reads(s, n.g.name)) + ' read']} />` })}
+    ${tables.map(n => html`<${Node} n=${n} icon="db" rec=${n.t && n.t.partitions.present < n.t.partitions.expected} lines=${[`${n.t?.partitions.present ?? 0}/${n.t?.partitions.expected ?? 0} read here`]} />`)}
+    <${Node} n=${{ name: 'view server', ...server }} icon="server" lines=${[s.live ? `${number(s.live.connections)} ${s.live.connections === 1 ? 'client' : 'clients'}` : 'no websocket', `${s.live?.subscriptions ?? 0} subscribed`, meta?.lag_records ? `${number(meta.lag_records)} behind` : 'up to date']} />
   </svg></div></div>`
 }
 
@@ -55,9 +57,9 @@ function Way({ from, to, a = from.h / 2, b, e, word }) {
 }
 
 function Node({ n, icon, lines, rec, hot, picked, onPick }) {
-  const label = `${n.name}: ${lines.flat().join(', ')}`
+  const label = [n.name, ...lines.flat()].join(' ')
   const press = onPick && { tabindex: 0, role: 'button', 'aria-pressed': !!picked, 'aria-label': label, onClick: onPick, onKeyDown: e => { if (e.key === 'Enter' || e.key === ' ') { e.preventDefault(); onPick() } } }
   return html`<g class=${'node' + (rec ? ' rec' : '') + (picked ? ' sel' : '')} ...${press ?? {}}><rect class="bx" x=${n.x + .5} y=${n.y + .5} width=${n.w - 1} height=${n.h - 1} rx="8" />
     <svg x=${n.x + 10} y=${n.y + 10} width="14" height="14" viewBox="0 0 20 20" class="i" aria-hidden="true"><path d=${PATH[icon]} /></svg><text class="b" x=${n.x + 30} y=${n.y + 21}>${n.name.length > 13 ? n.name.slice(0, 12) + '…' : n.name}</text>
-    ${lines.map((l, i) => html`<text class=${Array.isArray(l) ? 'now' : hot ? 'lag' : ''} x=${n.x + 10} y=${n.y + 40 + i * 16}>${l}</text>`)}</g>`
+    ${lines.map((l, i) => html`${' '}<text class=${Array.isArray(l) ? 'now' : hot ? 'lag' : ''} x=${n.x + 10} y=${n.y + 40 + i * 16}>${l}</text>`)}</g>`
 }
