@@ -196,7 +196,7 @@ func matches(ifNoneMatch, tag string) bool {
 
 // Freshness is the parameter of all answers that say how fresh they are.
 type Freshness struct {
-	MaxStaleness string `query:"max_staleness" maxLength:"12" pattern:"^[0-9]{1,7}(ms|s|m|h|d)$" doc:"answer 503 where what would be told is older (by as_of) or not complete, such as 10s. A shop in which nothing happens is old, too" example:"1d"`
+	MaxStaleness string `query:"max_staleness" maxLength:"12" pattern:"^([0-9]{1,7}(ms|s|m|h|d))?$" doc:"answer 503 where what would be told is older (by as_of) or not complete, such as 10s. A shop in which nothing happens is old, too" example:"1d"`
 }
 
 // enough refuses an answer that is older than the client allows.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -151,14 +152,21 @@ func (s *server) register(a huma.API) {
 	describe(a)
 }
 
-// methodsAt are the methods that a path takes.
+// methodsAt are the methods that a path takes, by the most specific pattern that it fits.
 func methodsAt(mux *http.ServeMux, r *http.Request) []string {
 	var out []string
+	fewest := math.MaxInt
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		asked := &http.Request{Method: method, URL: r.URL, Host: r.Host}
-		if _, pattern := mux.Handler(asked); strings.Contains(pattern, " ") {
-			out = append(out, method)
+		_, pattern := mux.Handler(asked)
+		wildcards := strings.Count(pattern, "{")
+		if !strings.Contains(pattern, " ") || wildcards > fewest {
+			continue
 		}
+		if wildcards < fewest {
+			out, fewest = nil, wildcards
+		}
+		out = append(out, method)
 	}
 	return out
 }

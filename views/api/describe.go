@@ -67,7 +67,7 @@ func (d describer) get(op *huma.Operation) {
 	ok := op.Responses["200"]
 	op.Responses["304"] = &huma.Response{Description: "Not Modified: as the If-None-Match says. The headers tell how fresh that is"}
 	op.Parameters = append(op.Parameters, &huma.Param{Name: "If-None-Match", In: "header", Description: "ETag of an answer that the client has: 304 where it would be the same",
-		Schema: &huma.Schema{Type: huma.TypeString, MaxLength: ptr(1024)}})
+		Schema: &huma.Schema{Type: huma.TypeString}})
 	if ok.Headers == nil {
 		ok.Headers = map[string]*huma.Param{}
 	}
@@ -117,8 +117,12 @@ func (d describer) has(r *huma.Response, field string) bool {
 // body takes back what huma adds to bodies that handlers read themselves, and lets fields that may be absent be null.
 func (d describer) body(op *huma.Operation) {
 	delete(op.RequestBody.Content, "application/octet-stream")
-	if media := op.RequestBody.Content[contentJSON]; media != nil && media.Schema != nil && media.Schema.Ref != "" {
-		d.optional(d.schemas.SchemaFromRef(media.Schema.Ref))
+	if media := op.RequestBody.Content[contentJSON]; media != nil && media.Schema != nil {
+		schema := media.Schema
+		if schema.Ref != "" {
+			schema = d.schemas.SchemaFromRef(schema.Ref)
+		}
+		d.optional(schema)
 	}
 }
 
@@ -160,5 +164,3 @@ func (d describer) nulls() {
 		}
 	}
 }
-
-func ptr[T any](v T) *T { return &v }

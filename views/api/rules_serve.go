@@ -49,7 +49,7 @@ func ruleBody(what string) *huma.RequestBody {
 		return &huma.Schema{Type: huma.TypeString, Description: description}
 	}
 	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-		"application/yaml": {Schema: text(what)},
+		"application/yaml": {Schema: &huma.Schema{Description: what}},
 		"application/json": {Schema: &huma.Schema{Type: huma.TypeObject, Required: []string{"yaml"}, AdditionalProperties: false,
 			Properties: map[string]*huma.Schema{"yaml": text(what), "author": text("who changes it"), "comment": text("why")}}},
 	}}
@@ -246,12 +246,8 @@ func (s *server) listRevisions(ctx context.Context, in *rulesInput) (*revisionsO
 	return out, err
 }
 
-// ruleText is a body of JSON.
-type ruleText struct {
-	YAML    string `json:"yaml"`
-	Author  string `json:"author"`
-	Comment string `json:"comment"`
-}
+// ruleText is a document of rules, and who sends it why.
+type ruleText struct{ YAML, Author, Comment string }
 
 // readRuleText takes a body that is YAML itself, or JSON with YAML in it.
 func readRuleText(contentType string, body []byte, author, comment string) (ruleText, error) {
@@ -261,14 +257,21 @@ func readRuleText(contentType string, body []byte, author, comment string) (rule
 	case media == "application/yaml", media == "application/x-yaml", media == "text/yaml":
 		return ruleText{string(body), author, comment}, nil
 	case media == "application/json":
-		text := ruleText{Author: author, Comment: comment}
+		text := struct {
+			YAML            *string
+			Author, Comment string
+		}{Author: author, Comment: comment}
 		d := json.NewDecoder(bytes.NewReader(body))
 		d.DisallowUnknownFields()
-		if err := d.Decode(&text); err != nil {
+		err := d.Decode(&text)
+		if err == nil && text.YAML == nil {
+			err = errors.New("yaml is missing")
+		}
+		if err != nil {
 			return ruleText{}, huma.Error422UnprocessableEntity("the body is not {\"yaml\": …, \"author\": …, \"comment\": …}: "+err.Error(),
 				&huma.ErrorDetail{Message: err.Error(), Location: "body"})
 		}
-		return text, nil
+		return ruleText{*text.YAML, text.Author, text.Comment}, nil
 	}
 	return ruleText{}, huma.Error415UnsupportedMediaType(fmt.Sprintf("the Content-Type is %q; send application/yaml or application/json", contentType))
 }
