@@ -25,6 +25,7 @@ var restricted = map[string][]string{
 	"github.com/lovoo/goka":                   {"topology/engine/*.go", "processors/*/group.go", "views/*.go"},
 	"github.com/IBM/sarama":                   {"topology/engine/*.go"},
 	"github.com/syndtr/goleveldb":             {"topology/engine/*.go"},
+	"github.com/prometheus/prometheus":        {"views/prom/*.go"},
 	"github.com/twmb/franz-go/pkg/kfake":      {"topology/broker/*.go"},
 	"github.com/evanw/esbuild":                {"dashboard/pack.go"},
 	"github.com/twmb/franz-go/pkg/sasl/plain": {"topology/client/*.go"},

@@ -133,6 +133,28 @@ func rules(t *testing.T) (out []expression) {
 	return out
 }
 
+// taught are the expressions of the two READMEs.
+func taught(t *testing.T) (out []expression) {
+	t.Helper()
+	for file, find := range map[string]string{
+		"../../README.md":                      "(?m)^((?:sum|shop_).*)$",
+		filepath.Join(grafanaDir, "README.md"): "`((?:sum|shop_)[^`]*[)}])`",
+	} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(find).FindAllStringSubmatch(string(b), -1)
+		if len(found) < 5 {
+			t.Errorf("%s teaches %d expressions", file, len(found))
+		}
+		for _, m := range found {
+			out = append(out, expression{shopSource, file, strings.NewReplacer("$__interval", "1m", "$__range", "1d").Replace(m[1]), true})
+		}
+	}
+	return out
+}
+
 // served is the label names of each metric that a page of /metrics has.
 type served map[string]map[string]bool
 
@@ -235,6 +257,10 @@ func TestDashboardsAskForWhatThereIs(t *testing.T) {
 				t.Errorf("%s: the data source %q is not provisioned", e.from, e.source)
 			}
 		}
+	}
+	for _, e := range taught(t) {
+		asked++
+		shop.check(t, e)
 	}
 	for _, e := range rules(t) {
 		asked++
