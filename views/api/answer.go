@@ -27,6 +27,7 @@ import (
 //	handler ─ body ─► noteAnswer (meta, table) ─► answer ─► 304, or the body, or its rows as CSV or NDJSON
 //
 // The tag is of the body without meta: an answer that only became fresher has not changed, and a 304 says by its header how fresh it is.
+// For the same reason answers stay no-store: a browser's cache would give a page the meta of the first one.
 
 // The headers that say of when an answer is.
 const (
@@ -118,12 +119,10 @@ func (a *answer) finish(r *http.Request) {
 	case a.status != http.StatusOK:
 	case a.table != nil:
 		h.Del("Content-Length")
-		h.Set("Cache-Control", "private, no-cache")
 		h.Set("Vary", "Accept")
 		a.writeTable(r)
 		return
 	default:
-		h.Set("Cache-Control", "private, no-cache") // ask again, by the tag
 		tag := a.tag(h.Get("ETag"))
 		h.Set("ETag", tag)
 		if matches(r.Header.Get("If-None-Match"), tag) {

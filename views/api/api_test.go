@@ -109,7 +109,7 @@ func TestMetricQuery(t *testing.T) {
 	w := s.get(t, "/v1/metrics/revenue?window=1m&from=2026-01-01T12:00:00Z&to=2026-01-01T13:00:00Z&by=region,currency&where=region:eu-west", nil)
 	want := `{"metric":"revenue","kind":"sum","unit":"money","window":"1m","series":[{"labels":{"currency":"EUR","region":"eu-west"},"exponent":2,` +
 		`"points":[{"start":"2026-01-01T12:00:00Z","end":"2026-01-01T12:01:00Z","value":"1500","count":2,"final":false}]}],"meta":{"watermark":"2026-01-01T12:00:00Z","as_of":`
-	if w.Code != 200 || !strings.HasPrefix(w.Body.String(), want) || w.Header().Get("Cache-Control") != "private, no-cache" {
+	if w.Code != 200 || !strings.HasPrefix(w.Body.String(), want) || w.Header().Get("Cache-Control") != "no-store" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

@@ -123,7 +123,7 @@ func (s *server) backtest(id string, call func(Backtests, string) (Backtest, err
 	}
 	job, err := call(s.Backtests, id)
 	if err != nil {
-		return nil, huma.Error404NotFound(err.Error())
+		return nil, huma.Error404NotFound(err.Error(), &huma.ErrorDetail{Message: err.Error(), Location: "path.job", Value: id})
 	}
 	return backtestAnswer(job), nil
 }

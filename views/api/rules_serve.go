@@ -310,7 +310,7 @@ func (s *server) ruleProblem(err error, id string, matched bool) error {
 		return huma.Error404NotFound(fmt.Sprintf("there is no rule %q; GET /v1/rules lists what there is", id),
 			&huma.ErrorDetail{Message: "there is no such rule", Location: "path.id", Value: id})
 	case errors.As(err, &conflict) && matched:
-		return huma.Error412PreconditionFailed(conflict.Error())
+		return huma.Error412PreconditionFailed(conflict.Error(), &huma.ErrorDetail{Message: "is not of the newest revision", Location: "header.If-Match"})
 	case errors.As(err, &conflict):
 		return huma.Error409Conflict(conflict.Error())
 	case errors.As(err, &refused):
