@@ -5,7 +5,6 @@ package dashboard
 
 import (
 	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -18,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 //go:embed web
@@ -52,11 +53,11 @@ func Handler() http.Handler {
 		panic(err) // the files are in the binary
 	}
 	assets["/storybook"] = newAsset("storybook.html", storybook(assets["/index.html"].plain))
-	go script() // takes a tenth of a second: a server does not wait for it, the first browser perhaps does
+	go scripts() // takes a tenth of a second: a server does not wait for it, the first browser perhaps does
 	return &handler{assets, policy(assets["/index.html"].plain)}
 }
 
-// packed is the page's script, made once a process.
+// packed is the page's scripts, made once a process.
 var packed = sync.OnceValue(func() bundle {
 	files, err := fs.Sub(web, "web")
 	var all bundle
@@ -69,7 +70,14 @@ var packed = sync.OnceValue(func() bundle {
 	return all
 })
 
-var script = sync.OnceValue(func() *asset { return newAsset("all.js", packed().script) })
+// scripts are the packed scripts, ready to be sent, by path.
+var scripts = sync.OnceValue(func() map[string]*asset {
+	out := map[string]*asset{}
+	for name, data := range packed().scripts {
+		out["/"+name] = newAsset(name, data)
+	}
+	return out
+})
 
 // libraries are the vendored files by the names under which modules import them: the same as in the import map of index.html, by which
 // the modules can be looked at one by one.
@@ -133,8 +141,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	name := path.Clean(r.URL.Path)
 	a := h.assets[name]
-	if name == "/all.js" {
-		a = script()
+	if a == nil && path.Ext(name) == ".js" {
+		a = scripts()[name]
 	}
 	first, _, _ := strings.Cut(strings.TrimPrefix(name, "/"), "/")
 	if a == nil && (path.Ext(name) == "" || slices.Contains(pages, first)) {

@@ -348,7 +348,7 @@ func TestBrowserTellsTheLatestAlerts(t *testing.T) {
 	s := d.serve(t, "127.0.0.1:0")
 	p := startBrowser(t).open(s.url+"/", 1280, 900)
 	p.until("the alert", `document.querySelector('.al a')?.getAttribute('href')`, "/fraud/one")
-	p.until("how many are open", `document.querySelector('a.tile .v')?.textContent + document.querySelector('a.tile .d').textContent`, "11 critical")
+	p.until("how many are open", `document.querySelector('.tile[aria-label="Open alerts"] .v')?.textContent + document.querySelector('.tile[aria-label="Open alerts"] .d').textContent`, "1up 1· 1 critical")
 	two := d.anAlert("two", "ip:2.2.2.2", "o-1", "low", 10, 100_00)
 	two.StartedMs = d.ago(0)
 	d.add(two)

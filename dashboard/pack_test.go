@@ -25,7 +25,7 @@ func TestModulesAndLibrariesBecomeOneScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := string(got.script)
+	script := string(got.scripts[entry])
 	for _, want := range []string{"from b", "  from the library", "one\ntwo"} {
 		if !strings.Contains(script, want) {
 			t.Errorf("%q is not in the script:\n%s", want, script)
@@ -39,6 +39,52 @@ func TestModulesAndLibrariesBecomeOneScript(t *testing.T) {
 	if len(got.modules) != 3 {
 		t.Errorf("made of %v, want three modules", got.modules)
 	}
+}
+
+// A page that is imported when it is gone to is a script of its own, and what both need is in a third.
+func TestPagesAreScriptsOfTheirOwn(t *testing.T) {
+	got, err := packedFrom(t, map[string]string{
+		"a.js":    "import { both } from './both.js'\nconsole.log(both, import('./page.js'))\n",
+		"page.js": "import { both } from './both.js'\nexport const page = () => 'the page' + both\n",
+		"both.js": "export const both = 'what both need'\n",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := got.with(entry); len(all) != 2 || len(got.scripts) != 3 {
+		t.Fatalf("%d scripts, of which %v are loaded at once", len(got.scripts), all)
+	}
+	for _, name := range got.with(entry) {
+		if strings.Contains(string(got.scripts[name]), "the page") {
+			t.Errorf("%s has the page in it", name)
+		}
+	}
+}
+
+// All script that one page loads, whichever it is, stays small enough to be there before anybody waits.
+func TestScriptsStaySmall(t *testing.T) {
+	all, total := packed(), 0
+	size := func(names []string) (n int) {
+		for _, name := range names {
+			n += len(scripts()["/"+name].gzipped)
+		}
+		return n
+	}
+	for name := range all.scripts {
+		total += len(scripts()["/"+name].gzipped)
+		of := all.with(entry)
+		for _, more := range all.with(name) {
+			if !slices.Contains(of, more) {
+				of = append(of, more)
+			}
+		}
+		if n := size(of); n > 70<<10 || n < 10<<10 {
+			t.Errorf("%s: a page with it loads %d bytes of compressed script, at most 70 KiB", name, n)
+		} else {
+			t.Logf("%s: a page with it loads %d bytes of compressed script", name, n)
+		}
+	}
+	t.Logf("%d bytes at first, %d in all", size(all.with(entry)), total)
 }
 
 func TestWhatCannotBePackedIsRefused(t *testing.T) {

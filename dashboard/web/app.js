@@ -7,16 +7,11 @@ import { Dialog, Fresh, State } from './parts.js'
 import { Filters, RangePicker, Updates, View } from './controls.js'
 import { Overview } from './overview.js'
 import { Funnel } from './funnel.js'
-import { Fraud } from './fraud.js'
-import { Order, Orders } from './order.js'
-import { Entity } from './entity.js'
-import { Rules } from './rules.js'
-import { Operations } from './operations.js'
 import { Notice, Who, askWho, useKeys } from './notice.js'
 import { catalogue, failure, fresh, held, local, me, open, overTime, paused, range, setPaused, start } from './store.js'
 import { go, route } from './router.js'
 import { number } from './format.js'
-import '@preact/signals'
+import { signal } from '@preact/signals'
 
 const Mark = () => html`<svg viewBox="0 0 24 24" aria-hidden="true"><rect width="24" height="24" rx="6" fill="var(--accent)" />
     <path d="M4 8.2h5.2c3.6 0 3 7.6 6.6 7.6H20" fill="none" stroke="var(--on-accent)" stroke-width="2.2" stroke-linecap="round" />
@@ -65,21 +60,37 @@ function Rail({ page }) {
 </nav>`
 }
 
-const VIEWS = { '': Overview, funnel: Funnel, fraud: Fraud, customers: Entity, entities: Entity, rules: Rules, operations: Operations }
+// A page's component, or how it is had: scripts of pages are loaded when they are gone to.
+const entity = () => import('./entity.js').then(m => m.Entity)
+const VIEWS = {
+  '': Overview, funnel: Funnel, customers: entity, entities: entity,
+  fraud: () => import('./fraud.js').then(m => m.Fraud), orders: () => import('./order.js').then(m => ({ id }) => id ? html`<${m.Order} />` : html`<${m.Orders} />`),
+  rules: () => import('./rules.js').then(m => m.Rules), operations: () => import('./operations.js').then(m => m.Operations),
+}
+const loaded = signal({ '': Overview, funnel: Funnel }) // page → its component, or the error that it could not be had by
+
+async function load(page) {
+  let got
+  try { got = await VIEWS[page]() } catch (e) { got = e }
+  loaded.value = { ...loaded.value, [page]: got }
+}
 const NAMES = { '': 'Overview', funnel: 'Funnel', fraud: 'Fraud', orders: 'Orders', customers: 'Customers', entities: 'Entities', rules: 'Rules', operations: 'Operations' }
 
 function Page() {
   const { path } = route.value, [page, id] = path
   useEffect(() => { document.title = [id, NAMES[page], 'weir'].filter(Boolean).join(' · ') }, [page, id])
-  const View = page === 'orders' ? id ? Order : Orders : VIEWS[page]
+  const had = loaded.value[page], View = VIEWS[page]
+  useEffect(() => { if (View && !had) load(page) }, [page])
   if (!View) return html`<main class="main" id="main" tabindex="-1"><section class="panel alone"><div class="body">
       <${State} icon="inbox" title="There is no such page"><a class="link" href="/">Overview</a><//></div></section></main>`
-  if (!catalogue.value) return html`<main class="main" id="main" tabindex="-1">${failure.value ? html`<section class="panel alone"><div class="body">
+  if (!catalogue.value || !had) return html`<main class="main" id="main" tabindex="-1">${failure.value ? html`<section class="panel alone"><div class="body">
       <${State} icon="warn" title="The server could not be read">${failure.value} It is asked again by itself.<//></div></section>`
     : html`<div class="head"><h1>${NAMES[page]}</h1></div>
         <div class="grid">${[1, 2, 3, 4, 5, 6].map(() => html`<section class="panel tile" aria-busy="true"><div class="k"> </div><div class="v">
         <div class="sk w"></div></div></section>`)}</div>`}</main>`
-  return html`<${View} key=${page} />`
+  if (had instanceof Error) return html`<main class="main" id="main" tabindex="-1"><section class="panel alone"><div class="body">
+      <${State} icon="warn" title="This page could not be loaded" action=${html`<button class="btn s" onClick=${() => location.reload()}>Reload</button>`}>The server does not answer, or it is of another version than this page.<//></div></section></main>`
+  return html`<${had} key=${page} id=${id} />`
 }
 
 const KEYS = [[['j', 'k'], 'next, previous alert'], [['Enter'], 'open the alert'], [['a'], 'acknowledge'], [['f'], 'false positive'], [['c'], 'confirm fraud'], [['s'], 'snooze'], [['e'], 'close'], [['r'], 'reopen'],

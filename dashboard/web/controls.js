@@ -77,7 +77,7 @@ function AddFilter({ onClose }) {
 export function View({ onClose, overTime }) {
   const v = fresh.value, m = v.meta, [, , word, more] = words(v), at = t => t ? f.moment(Date.parse(t)) + ' ' + f.zoneWord() : 'none yet'
   return html`<${Dialog} title="View" onClose=${onClose}><div class="col form">
-    <div class="only-s col gap-s"><${Updates} />${overTime && html`<${Filters} wrap />`}</div>
+    <div class="only-s"><${Updates} /></div>${overTime && html`<div class="only-m"><${Filters} wrap /></div>`}
     <dl class="dl"><dt>Now</dt><dd><b class="b">${word}</b> ${more}</dd>
       <dt>Counted up to</dt><dd>${at(m?.watermark)}</dd><dt>Newest record written</dt><dd>${at(m?.as_of)}</dd>
       ${m && html`<dt>Records behind</dt><dd>${f.number(m.lag_records)}</dd><dt>Partitions</dt><dd>${m.partitions.present} of ${m.partitions.expected}</dd>`}</dl>

@@ -121,7 +121,7 @@ const LEAKS = [
   { rule: 'paid_not_shipped', title: 'Paid, not dispatched', none: 'Every paid order was dispatched in time.' },
   { rule: 'shipped_before_paid', title: 'Dispatched before paid', none: 'No parcel left before its order was paid.' },
 ]
-const LEAK_ROWS = 6, LEAK_LIMIT = 100
+const LEAK_ROWS = 5, LEAK_LIMIT = 100
 
 function Leak({ rule, title, none }) {
   const feed = useRef(null), now = present()
@@ -130,6 +130,6 @@ function Leak({ rule, title, none }) {
   const body = list?.error ? html`<${State} icon=${list.error.status === 503 ? 'inbox' : 'warn'} title=${list.error.status === 503 ? 'No alerts here yet' : 'Alerts could not be read'}>${sentenceOf(list.error.detail)} It is asked again by itself.<//>`
     : !list?.ready ? html`<div class="sk c"></div>` : all.length === 0 ? html`<${State} icon="check" title="Nothing is stuck here" action=${html`<a class="btn s" href=${to('rules', rule)}>Look at the rule</a>`}>${none}<//>`
     : html`<ul class="al">${shown.map(a => { const { kind, id } = entityOf(a.entity); return html`<li key=${a.id}><${Severity} of=${a.severity} /><span class="col"><a class="ell plain mono" href=${kind === 'order' ? to('orders', id) : to('fraud', a.id)}>${id}</a><a class="sm muted ell plain" href=${to('fraud', a.id)}>why</a></span><span class="col r"><span class="b" title=${f.exact(a.at_risk)}>${a.at_risk ? f.moneyText(a.at_risk.amount, a.at_risk.currency, a.at_risk.exponent) : '–'}</span><span class="sm muted">${f.ago(a.started, now)}</span></span></li>` })}</ul>`
-  return html`<${Panel} id=${'p-' + rule} title=${title} what=${all.length ? `${all.length}${all.length === LEAK_LIMIT ? ' or more' : ''} open, most at risk first` : 'open alerts'} height=${312} controls=${all.length > LEAK_ROWS && html`<a class="link sm" href=${'/fraud?rule=' + rule}>All</a>`}
+  return html`<${Panel} id=${'p-' + rule} title=${title} what=${all.length ? `${all.length}${all.length === LEAK_LIMIT ? ' or more' : ''} open, most at risk first` : 'open alerts'} height=${272} controls=${all.length > LEAK_ROWS && html`<a class="link sm" href=${'/fraud?rule=' + rule}>All</a>`}
     table=${all.length > 0 && (() => ({ name: rule, head: ['Order', 'Severity', { word: 'At risk', r: true, write: (_, row) => f.exact(row[5]) }, 'Currency', { word: 'Since', time: true }], rows: all.map(a => [entityOf(a.entity).id, a.severity, a.at_risk && f.major(a.at_risk.amount, a.at_risk.exponent), a.at_risk?.currency, Date.parse(a.started), a.at_risk]) }))}><div ref=${box}>${body}</div><//>`
 }

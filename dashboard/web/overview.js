@@ -19,6 +19,7 @@ import * as f from './format.js'
 // What sells, by what: the metric that knows the label and is money.
 const TOPS = { category: ['item_revenue', 'categories'], region: ['revenue', 'regions'], country: ['revenue', 'countries'], channel: ['gmv', 'channels'], method: ['revenue', 'methods'] }
 const HOURS = 24
+const hourAfter = t => Math.ceil(t / 3600e3) * 3600e3
 
 const byItem = () => filters.value.some(([label]) => label === 'category')
 const topBy = () => TOPS[route.value.params.get('top')] ? route.value.params.get('top') : 'category'
@@ -26,7 +27,7 @@ const topBy = () => TOPS[route.value.params.get('top')] ? route.value.params.get
 /** Everything that the page reads over a range. */
 function wanted(r, top) {
   const both = m.hasPrevious(r), w = { window: r.window, ...m.bounds(r, 0, both) }, out = []
-  const add = (name, metric, filter, interval) => out.push({ name, metric, filter, interval })
+  const add = (name, metric, filter, interval, except) => out.push({ name, metric, filter, interval, except })
   add('orders', byItem() ? 'items_sold' : 'orders', w, 100)
   add('revenue', byItem() ? 'item_revenue' : 'revenue', { ...w, by: 'currency' }, 100)
   add('captured', 'payments_captured', w)
@@ -39,9 +40,9 @@ function wanted(r, top) {
     add('shipAll' + suffix, 'time_to_ship', { ...all, quantiles: '0.5' }, 1000)
     if (!n) { add('pay', 'time_to_pay', { ...all, quantiles: '0.5' }, 1000); add('deliver', 'time_to_deliver', { ...all, quantiles: '0.5' }, 1000) }
     add('funnel' + suffix, 'funnel', { ...all, by: 'stage' }, n ? 2000 : 250)
-    add('top' + suffix, TOPS[top][0], { ...all, by: top + ',currency' }, n ? 2000 : 250)
+    add('top' + suffix, TOPS[top][0], { ...all, by: top + ',currency' }, n ? 2000 : 250, top)
   }
-  add('heat', 'item_revenue', { window: '1h', by: 'category,currency', ...(r.to ? { from: new Date(r.to - HOURS * 3600e3).toISOString(), to: new Date(r.to).toISOString() } : { from: m.back(HOURS * 3600e3) }) }, 1000)
+  add('heat', 'item_revenue', { window: '1h', by: 'category,currency', ...(r.to ? m.bounds({ from: hourAfter(r.to) - HOURS * 3600e3, to: hourAfter(r.to), ms: 0 }) : { from: m.back(HOURS * 3600e3) }) }, 1000, 'category')
   return out
 }
 

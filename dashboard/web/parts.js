@@ -22,9 +22,9 @@ export function Panel({ title, what, choice, span = 4, controls, strip, footer, 
 }
 
 /** value: list of [text, unit]. good: which direction is better: 1 up, -1 down, 0 neither. The whole tile is a link. */
-export const Tile = ({ label, value, delta, spark, muted, note, more, href }) => html`
+export const Tile = ({ label, value, delta, spark, muted, note, more, apart, href }) => html`
 <section class="panel tile" aria-label=${label}>
-  <div class="k ell"><a class="cover" href=${href}>${label}</a></div>
+  <div class="k ell"><a class="cover" href=${href}>${label}</a>${apart && html` <span class="apart" title=${apart}><${Icon} name="nofilter" size="12" /><span class="sr">${apart}</span></span>`}</div>
   <div class=${'v' + (muted ? ' muted' : '')}>${value.map(([text, unit], i) => html`${i > 0 && ' '}${text}${unit && html`<small>${unit}</small>`}`)}</div>
   <div class="d ell">${note ? html`<span class="delta muted"><span>${note}</span></span>` : html`<${Delta} ...${delta} />`}${more && html`<span class="sm muted"> · ${more}</span>`}</div>
   ${spark}

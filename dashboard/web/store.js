@@ -84,32 +84,35 @@ function spend(n) {
 }
 
 /**
- * Follows exactly these: [{name, metric, filter, interval}]. The filters of the address that a metric's labels know are added; the others are
- * told in the feed's `ignored`. Who changes the range faster than the server takes subscriptions waits a moment.
+ * Follows exactly these: [{name, metric, filter, interval, except}]. The filters of the address that a metric's labels know are added, but for
+ * the label `except`; those it does not know are told in the feed's `ignored`. What is followed already goes on. Who changes the range
+ * faster than the server takes subscriptions waits a moment.
  */
 export function follow(list) {
   wanted = list
+  const before = { ...feeds }
   for (const name of Object.keys(feeds)) delete feeds[name]
-  for (const { name, metric, filter } of list) {
-    const m = catalogue.value.metrics.find(m => m.name === metric), where = filters.value.filter(([label]) => m?.labels.includes(label))
-    feeds[name] = { rows: new Map(), ready: false, error: null, missing: m ? '' : metric, ignored: [...new Set(filters.value.map(([label]) => label).filter(label => !m?.labels.includes(label)))],
-      sub: null, filter: where.length ? { ...filter, where: where.map(c => written([c])) } : filter }
+  for (const { name, metric, filter, except, interval = 250 } of list) {
+    const m = catalogue.value.metrics.find(m => m.name === metric), chosen = filters.value.filter(([label]) => label !== except)
+    const where = chosen.filter(([label]) => m?.labels.includes(label)), ignored = [...new Set(chosen.map(([label]) => label).filter(label => !m?.labels.includes(label)))]
+    const asked = where.length ? { ...filter, where: where.map(c => written([c])) } : filter, key = JSON.stringify([metric, asked, interval])
+    const same = before[name]?.key === key && !before[name].error
+    feeds[name] = same ? Object.assign(before[name], { ignored }) : { key, metric, filter: asked, interval, rows: new Map(), ready: false, error: null, missing: m ? '' : metric, ignored, sub: null }
   }
   frames.value++
   clearTimeout(later)
   subscribe()
 }
 function subscribe() {
-  const wait = spend(subs.length + wanted.length)
+  const all = Object.values(feeds), fresh = all.filter(f => !f.sub && !f.missing), kept = new Set(all.map(f => f.sub)), over = subs.filter(s => !kept.has(s))
+  const wait = spend(fresh.length + over.length)
   if (wait > 0) { later = setTimeout(subscribe, wait); return }
-  const before = subs
-  subs = []
-  for (const { name, metric, interval = 250 } of wanted) {
-    const feed = feeds[name], told = () => { feed.dirty = true; changed() }
-    if (feed.missing) continue
-    subs.push(feed.sub = live.subscribe('metrics/' + metric, feed.filter, { interval, onchange: told, onerror: told }))
+  for (const feed of fresh) {
+    const told = () => { feed.dirty = true; changed() }
+    feed.sub = live.subscribe('metrics/' + feed.metric, feed.filter, { interval: feed.interval, onchange: told, onerror: told })
   }
-  for (const s of before) s.close() // after the new ones, so that what both want goes on
+  subs = all.map(f => f.sub).filter(Boolean)
+  for (const s of over) s.close() // after the new ones, so that what both want goes on
 }
 export const unfollow = () => follow([])
 /** Asks again for what could not be had. */

@@ -21,7 +21,7 @@ export function Tiles({ v }) {
     if (failed) return html`<${Tile} label=${label} href=${href} value=${[['–', '']]} muted note="could not be read" />`
     if (need.some(x => !x?.ready)) return html`<${Waiting} label=${label} />`
     const { more, ...rest } = build(), ignored = [...new Set(need.flatMap(x => x.ignored))]
-    return html`<${Tile} label=${label} href=${href} muted=${away} more=${ignored.length ? `every ${ignored[0]}` : state.value === 'recovering' ? 'at least' : more} ...${rest} />`
+    return html`<${Tile} label=${label} href=${href} muted=${away} apart=${ignored.length && `Not filtered: not counted by ${ignored.join(' or ')}`} more=${state.value === 'recovering' ? 'at least' : more} ...${rest} />`
   }
   const ratio = (part, whole) => m.share(part, whole, line), shares = s => html`<${Spark} list=${m.thin(s.list.slice(0, Math.max(2, line.closed)))} quiet=${away} />`
   return [
