@@ -56,6 +56,21 @@ check: ## formatting, vet, staticcheck, known vulnerabilities, the import rule
 	else exit $$status; fi
 	$(GO) test -count=1 -run 'TestImportsGoOneWay|TestLibrariesStayWhereTheyBelong' ./topology
 
+.PHONY: browser
+browser: build ## try the dashboard in a browser: dashboard/e2e (WEIR_BROWSER_BENCH=10m: measure it for so long)
+	@[ -d dashboard/e2e/node_modules ] || npm ci --prefix dashboard/e2e --ignore-scripts --no-audit --no-fund
+	WEIR_BINARY=$(CURDIR)/bin/weir npm --prefix dashboard/e2e run --silent $(if $(WEIR_BROWSER_BENCH),bench,test)
+
+.PHONY: shots
+shots: build ## photograph every page of the dashboard, into bin/shots
+	@[ -d dashboard/e2e/node_modules ] || npm ci --prefix dashboard/e2e --ignore-scripts --no-audit --no-fund
+	WEIR_BINARY=$(CURDIR)/bin/weir npm --prefix dashboard/e2e run --silent shots -- $(CURDIR)/bin/shots
+
+.PHONY: storybook
+storybook: build ## record anew what the storybook tells, after a page asks the server for something new
+	@[ -d dashboard/e2e/node_modules ] || npm ci --prefix dashboard/e2e --ignore-scripts --no-audit --no-fund
+	WEIR_BINARY=$(CURDIR)/bin/weir npm --prefix dashboard/e2e run --silent record
+
 .PHONY: bench
 bench: build ## measure weir on a Kafka (throughput, CPU, latency)
 	.ci/kafka exec bash -c 'kafka=$$WEIR_KAFKA; unset WEIR_KAFKA; exec ./bin/weir bench --brokers "$$kafka" $(ARGS)'

@@ -5,8 +5,8 @@ export async function pages(shop) {
   const order = seen.alert.explanation?.[0]?.events?.find(e => e.order_id)?.order_id ?? JSON.stringify(seen).match(/"order_id":"([^"]+)"/)[1]
   const customer = alert.entity.slice('customer:'.length), ip = alerts.find(a => a.entity.startsWith('ip:'))
   return [
-    { name: 'overview', path: '/' },
-    { name: 'funnel', path: '/funnel' },
+    { name: 'overview', path: '/?range=1h' },
+    { name: 'funnel', path: '/funnel?range=1h' },
     { name: 'fraud', path: '/fraud/' + alert.id },
     { name: 'orders', path: '/orders' },
     { name: 'order', path: '/orders/' + order },

@@ -36,6 +36,7 @@ export class Shop {
     shop.url = 'http://' + shop.listen
     shop.kafka = `127.0.0.1:${await vacant()}`
     process.once('exit', () => shop.kill())
+    for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
     const all = join(shop.folder, 'all.ndjson')
     execFileSync(BINARY, ['generate', '--orders', '1500', '--rate', '0.011', '--life-scale', '0.05', '--seed', '7', '--start', START, '--fraud', 'default', '--output', all, '--log-level', 'error'], { env })
     const events = readFileSync(all, 'utf8').trim().split('\n').map(line => ({ line, time: Date.parse(/"time":"([^"]+)"/.exec(line)[1]) }))

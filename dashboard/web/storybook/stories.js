@@ -12,7 +12,7 @@ function walk(value, f, key = '') {
 }
 const long = o => walk(o, (k, v) => typeof v !== 'string' || !LONG[k] || (PEOPLE.has(k) && !v) ? v : LONG[k] + v)
 
-const BIG = new Set(['count', 'hits', 'total', 'lag_records', 'events_total', 'alerts', 'entries', 'duplicates', 'lag', 'records'])
+const BIG = new Set(['count', 'hits', 'total', 'lag_records', 'events_total', 'alerts', 'entries', 'lag', 'records'])
 const huge = o => walk(o, (k, v) => typeof v === 'number' && BIG.has(k) ? v * 1e6 + 987_654 : (k === 'amount' || k === 'value') && /^-?[1-9]\d*$/.test(v) ? v + '00000007' : v)
 
 const KEPT = new Set(['windows', 'labels', 'currencies', 'metrics', 'params', 'partitions'])
@@ -47,7 +47,7 @@ const decided = (path, body, canned) => {
   return [{ taken: true, alert: { ...seen, status: 'acknowledged', revision: seen.revision + 1, history: [...seen.history, { at: seen.last, what: body.action, author: body.author }] } }]
 }
 const refused = () => [{ type: 'about:blank', title: 'Conflict', status: 409, detail: 'the alert has changed: look at it again' }, 409]
-const invalid = () => [{ valid: false, problems: [{ line: 3, column: 9, rule: 'velocity', path: 'when', message: 'unknown name cardz: did you mean cards?' }] }]
+const invalid = () => [{ valid: false, effects: [], problems: [{ line: 3, column: 9, rule: 'velocity', path: 'when', message: 'unknown name cardz: did you mean cards?' }] }]
 /** Pages on which something was done: page → name → {server, then}. */
 const OPENED = {
   fraud: {
