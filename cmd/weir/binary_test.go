@@ -211,7 +211,7 @@ func lastPart(stderr string) string {
 }
 
 func TestHelpIsAsItWasWritten(t *testing.T) {
-	commands := [][]string{{}, {"up"}, {"process"}, {"serve"}, {"generate"}, {"replay"}, {"topics"}, {"topology"}, {"inspect"}, {"inspect", "order"}, {"rules"}, {"rules", "apply"}, {"rules", "list"}, {"rules", "disable"}, {"config"}, {"version"}}
+	commands := [][]string{{}, {"up"}, {"process"}, {"serve"}, {"generate"}, {"replay"}, {"topics"}, {"topology"}, {"inspect"}, {"inspect", "order"}, {"rules"}, {"rules", "apply"}, {"rules", "list"}, {"rules", "disable"}, {"dead-letters"}, {"dead-letters", "list"}, {"dead-letters", "replay"}, {"config"}, {"version"}}
 	var got strings.Builder
 	for _, c := range commands {
 		r := weir(t, invocation{args: append(slices.Clone(c), "--help")})

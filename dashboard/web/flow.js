@@ -4,7 +4,7 @@ import { number, short } from './format.js'
 export const plain = name => name.replace(/^.*weir-/, '')
 export const perSecond = v => v == null ? '–' : v > 0 && v < 0.05 ? '< 0.1/s' : (v < 10 ? number(v, 1) : Object.values(short(v)).join('')) + '/s'
 export const records = n => Object.values(short(n)).join('')
-export const STATES = { running: ['run', 'Running'], catching_up: ['rec', 'Catching up'], recovering: ['rec', 'Recovering'], rebalancing: ['rec', 'Rebalancing'], stalled: ['slow', 'Not moving'], unowned: ['sb', 'Nobody reads'] }
+export const STATES = { running: ['run', 'Running'], catching_up: ['rec', 'Catching up'], recovering: ['rec', 'Recovering'], rebalancing: ['rec', 'Rebalancing'], stalled: ['slow', 'Stalled'], unowned: ['sb', 'Unread'] }
 export const WORST = ['unowned', 'stalled', 'rebalancing', 'catching_up', 'running']
 
 /** What a group's inputs say of each partition: {p, instance, lag, state, inputs}. The worst of them counts. */

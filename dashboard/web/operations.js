@@ -47,12 +47,12 @@ function Partitions({ of, group }) {
 }
 
 function Recoveries({ of }) {
-  const list = of.data?.recoveries ?? [], sum = list.reduce((a, r) => a + (r.records_per_second ?? 0), 0), longest = list[0]
+  const list = of.data?.recoveries ?? [], sum = list.reduce((a, r) => a + (r.records_per_second ?? 0), 0), end = list.reduce((a, r) => r.seconds_left == null ? NaN : Math.max(a, r.seconds_left), 0)
   const leftOf = r => r.seconds_left == null ? '–' : f.durationText(r.seconds_left)
-  return html`<${Panel} id="p-rec" title="Recovery" what="tables read here, groups that work off a backlog" footer=${list.length > 0 && html`${perSecond(sum)} together<span class="sp"></span><b class="b total">${longest.seconds_left == null ? 'end unknown' : leftOf(longest) + ' left'}</b>`}>
+  return html`<${Panel} id="p-rec" title="Recovery" what="tables read here, groups that work off a backlog" footer=${list.length > 0 && html`${perSecond(sum)} together<span class="sp"></span><b class="b total">${isNaN(end) ? 'end unknown' : f.durationText(end) + ' left'}</b>`}>
     <${Asked} of=${of} height="160">${list.length === 0 ? html`<${State} icon="check" title="Nothing is behind">All tables are read, and all groups keep up.<//>`
     : html`<ul class="recs">${list.slice(0, 5).map(r => html`<li key=${r.kind + r.name + r.partition}><div class="row sm"><b class="b ell">${plain(r.name)}/p${r.partition}</b><span class="muted nw">${r.progress == null ? '' : f.percent(r.progress, 0) + ' %'}</span>
-      <span class="sp"></span><span class="muted nw">${r.state === 'stalled' ? 'not moving' : perSecond(r.records_per_second)}</span><span class="b nw left">${leftOf(r)}</span></div>
+      <span class="sp"></span><span class="muted nw">${r.state === 'stalled' ? 'stalled' : perSecond(r.records_per_second)}</span><span class="b nw left">${leftOf(r)}</span></div>
       <div class="prog" role="img" aria-label=${`${STATES[r.state]?.[1]}, ${f.number(r.lag_records)} records behind`}><i style=${{ width: (r.progress ?? 0) * 100 + '%' }}></i></div></li>`)}
       ${list.length > 5 && html`<li class="sm muted">and ${f.number(list.length - 5)} more partitions</li>`}</ul>`}<//><//>`
 }
@@ -75,9 +75,9 @@ const CLOSED = { 1012: 'restart', 1013: 'full, try later', 4400: 'bad request', 
 function Clients({ of, past }) {
   const l = of.data?.live, closed = Object.entries(l?.closed ?? {}), hooks = of.data?.webhooks ?? []
   const kpi = (word, value, unit, list) => html`<div><dt>${word}</dt><dd>${value} <small>${unit}</small><${Spark} list=${list} /></dd></div>`
-  return html`<${Panel} id="p-live" title="Live clients" what="of this view server; slow ones get merged frames, or a gap" span="6" footer=${l && html`<span>${closed.length ? 'Closed here: ' + closed.map(([code, n]) => `${f.number(n)} × ${code} ${CLOSED[code] ?? ''}`.trim()).join(', ') : 'This server has closed none'}${l.refused > 0 ? `; ${f.number(l.refused)} refused` : ''}</span>`}>
+  return html`<${Panel} id="p-live" title="Live clients" what="of this view server; slow ones get merged frames, or a gap" span="6" footer=${l && html`<span>${plural(l.subscriptions, 'subscription')} · ${closed.length ? 'closed here: ' + closed.map(([code, n]) => `${f.number(n)} × ${code} ${CLOSED[code] ?? ''}`.trim()).join(', ') : 'none closed by this server'}${l.refused > 0 ? `; ${f.number(l.refused)} refused` : ''}</span>`}>
     <${Asked} of=${of} height="100">${!l ? html`<${State} icon="plug" title="No websocket here">This process serves none.<//>` : html`<dl class="kpis">
-      ${kpi('Clients', f.number(l.connections), plural(l.subscriptions, 'subscription'), past.map(p => p.connections))}
+      ${kpi('Clients', f.number(l.connections), '', past.map(p => p.connections))}
       ${kpi('Sent', l.bytes_per_second == null ? '–' : f.number(l.bytes_per_second / 1000, l.bytes_per_second < 1e4 ? 1 : 0), 'kB/s', past.map(p => p.bytes_per_second))}
       ${kpi('Merged', l.merged_share == null ? '0' : f.percent(l.merged_share), '%', past.map(p => p.merged_share ?? 0))}
       ${kpi('Gaps', f.number(l.gaps), 'since start', past.map(p => p.gaps))}</dl>`}

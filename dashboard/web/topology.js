@@ -42,7 +42,7 @@ export function Topology({ s, graph, chosen }) {
     ${sources.map(n => html`<${Node} n=${n} icon="topic" lines=${[n.e ? told(n.e) : 'not read']} hot=${n.e?.lagging} />`)}
     ${groups.map(n => { const list = partitionsOf(n.g), worst = WORST.find(w => list.some(p => p.state === w)) ?? 'running', bad = worst !== 'running', state = `${list.filter(p => p.state === worst).length}/${list.length} ${STATES[worst][1].toLowerCase()}`
       return html`<${Node} n=${n} icon="group" rec=${bad} picked=${n.g.name === chosen} onPick=${() => set({ group: n.name })} lines=${[bad ? [state] : state, ...(n.name === 'orders' ? [`${n.g.instances} ${n.g.instances === 1 ? 'instance' : 'instances'}`] : []), n.g.lag_seconds > 0.5 ? age(n.g.lag_seconds) + ' behind' : perSecond(reads(s, n.g.name)) + ' read']} />` })}
-    ${tables.map(n => html`<${Node} n=${n} icon="db" rec=${n.t && n.t.partitions.present < n.t.partitions.expected} lines=${[`${n.t?.partitions.present ?? 0}/${n.t?.partitions.expected ?? 0} read here`]} />`)}
+    ${tables.map(n => html`<${Node} n=${n} icon="db" rec=${n.t && n.t.partitions.present < n.t.partitions.expected} lines=${[n.t ? `${n.t.partitions.present}/${n.t.partitions.expected} read here` : 'not read here']} />`)}
     <${Node} n=${{ name: 'view server', ...server }} icon="server" lines=${[s.live ? `${number(s.live.connections)} ${s.live.connections === 1 ? 'client' : 'clients'}` : 'no websocket', `${s.live?.subscriptions ?? 0} subscribed`, meta?.lag_records ? `${number(meta.lag_records)} behind` : 'up to date']} />
   </svg></div></div>`
 }
