@@ -271,7 +271,7 @@ export function connect({
   }
 
   function delta(core, f) {
-    if (!core.ready || f.from !== core.seq) {
+    if (!core.ready || f.epoch !== core.epoch || f.from !== core.seq) {
       if (!core.asked) again(core) // something was lost on the way
       return
     }

@@ -132,7 +132,7 @@ func (c *client) apply(data []byte) error {
 		}
 		s.whole = !f.More
 	case "delta":
-		if f.From != s.seq || !s.whole {
+		if f.From != s.seq || f.Epoch != s.epoch || !s.whole {
 			return fmt.Errorf("delta from %d on a state at %d", f.From, s.seq)
 		}
 		if f.To < f.From {

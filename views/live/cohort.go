@@ -264,7 +264,7 @@ func (c *cohort) deltaBody(from uint64) ([]byte, error) {
 	for i, op := range ops {
 		encoded[i] = encodeOp(op)
 	}
-	return json.Marshal(deltaBody{From: from, To: c.seq, Ops: encoded, ServerTime: time.Now().UTC(), Freshness: c.feed.Freshness()})
+	return json.Marshal(deltaBody{Epoch: c.epoch, From: from, To: c.seq, Ops: encoded, ServerTime: time.Now().UTC(), Freshness: c.feed.Freshness()})
 }
 
 // join adds a subscriber and sends it a snapshot, or only what it missed where it can resume.

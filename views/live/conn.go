@@ -153,8 +153,10 @@ func (c *conn) tick(now time.Time, f *frame) {
 	switch {
 	case stuck:
 		c.close(CloseTooSlow, fmt.Sprintf("behind for more than %v", c.hub.limits.BehindFor))
-	case quiet:
-		c.enqueue(f)
+	case quiet && c.enqueue(f):
+		c.mu.Lock()
+		c.quiet = true // the tick itself is not what it waits for
+		c.mu.Unlock()
 	}
 }
 

@@ -159,9 +159,10 @@ type snapBody struct {
 }
 
 type deltaBody struct {
-	From uint64            `json:"from"`
-	To   uint64            `json:"to"`
-	Ops  []json.RawMessage `json:"ops"`
+	Epoch string            `json:"epoch"`
+	From  uint64            `json:"from"`
+	To    uint64            `json:"to"`
+	Ops   []json.RawMessage `json:"ops"`
 	// ServerTime is when the frame was made: what passes until it arrives is delay of the server, the network and the client.
 	ServerTime time.Time `json:"server_time"`
 	Freshness

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -154,6 +155,9 @@ func (r *transcript) cut() { r.ws.Close(); r.line("cut", 1) }
 func (r *transcript) closed(frames bool) {
 	r.t.Helper()
 	for {
+		if err := r.ws.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			r.t.Fatal(err)
+		}
 		_, data, err := r.ws.ReadMessage()
 		if ce, ok := err.(*websocket.CloseError); ok {
 			r.line("closed", map[string]any{"code": ce.Code, "reason": ce.Text})
@@ -259,7 +263,7 @@ var transcripts = map[string]func(r *transcript){
 		r.sub("a", "metrics/orders", byRegion)
 		epoch := epochName.FindSubmatch(r.hear("snap"))[1]
 		r.cut()
-		w.Add(us, 1, 0)
+		w.each(r.t, us)
 		r.open(w.url)
 		r.hello()
 		r.sub("a", "metrics/orders", byRegion, map[string]any{"resume": map[string]any{"epoch": string(epoch), "seq": 1}})
@@ -371,18 +375,24 @@ func behindTranscript(r *transcript) {
 	r.hello()
 	r.sub("a", "metrics/orders", byRegion)
 	r.hear("snap")
-	wide := strings.Repeat("y", 4000)
+	tcp := r.ws.NetConn().(*net.TCPConn)
+	if err := tcp.SetReadBuffer(4096); err != nil {
+		r.t.Fatal(err)
+	}
 	free := dial(r.t, w.url, nil).hello()
 	free.sub("a", "metrics/orders", 20, byRegion)
-	for i := range 20_000 { // until the sockets' buffers are full and the server has noticed
-		w.Add(querytest.Key("orders", "1m", noon, fmt.Sprintf("r%03d%s", i%200, wide), "DE", "web", "EUR"), 1, 0)
-		if i%200 == 0 {
-			seen := free.got("delta") + free.got("snap")
-			free.until("the change", func() bool { return free.frames["delta"]+free.frames["snap"] > seen })
+	wide := strings.Repeat("y", 4000)
+	for i := range 1200 { // until the sockets' buffers are full
+		w.Add(querytest.Key("orders", "1m", noon, fmt.Sprintf("r%03d%s", i%20, wide), "DE", "web", "EUR"), 1, 0)
+		if i%20 == 0 {
+			seen := free.got("delta")
+			free.until("the change", func() bool { return free.frames["delta"] > seen || free.frames["snap"] == 0 })
 		}
-		if i%2000 == 1999 && free.got("tick") > 30 {
-			break
-		}
+	}
+	ticks := free.got("tick")
+	free.until("the server to look at who is behind", func() bool { return free.frames["tick"] >= ticks+3 })
+	if err := tcp.SetReadBuffer(1 << 20); err != nil {
+		r.t.Fatal(err)
 	}
 	r.closed(false)
 }
