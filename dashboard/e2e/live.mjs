@@ -50,11 +50,12 @@ export function live(at) {
     await shows(page, 'the chip', chip, /^Reconnecting(in \d+ s|now)$/)
     assert.equal(await page.evaluate(created), before, 'the last values stay')
     await shop.start()
-    await shows(page, 'the chip', chip, /^Live· .* behind$/)
+    await shows(page, 'the chip', chip, /^(Live|Stale)/)
     page.serverAway = false
     await shop.send(shop.next(150))
     await shows(page, 'orders created', created, (await shop.created(24)).toLocaleString('en-GB'))
     assert.notEqual(await page.evaluate(created), before)
+    await shows(page, 'the chip', chip, /^Live· .* behind$/)
     await close(page)
   })
 }

@@ -47,8 +47,9 @@ export class Shop {
     return shop
   }
 
-  async start() {
-    this.process = spawn(BINARY, ['up', '--generate', '0', '--partitions', '4', '--data', join(this.folder, 'data'), '--listen', this.listen, '--kafka-listen', this.kafka],
+  /** generate: orders a second that come by themselves. */
+  async start(generate = 0) {
+    this.process = spawn(BINARY, ['up', '--generate', String(generate), '--seed', '7', '--rhythm=false', '--partitions', '4', '--data', join(this.folder, 'data'), '--listen', this.listen, '--kafka-listen', this.kafka],
       { env, cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] })
     this.log = ''
     this.process.stderr.on('data', d => { this.log = (this.log + d).slice(-20_000) })
