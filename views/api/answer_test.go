@@ -77,7 +77,12 @@ func TestStaleAnswersAreRefusedWhereAsked(t *testing.T) {
 	if w := s.ask(t, "/v1/orders/o-1"); w.Code != 200 || w.Header().Get("Weir-Partial") != "7/8" || !strings.Contains(w.Body.String(), `"partial":true`) {
 		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
 	}
-	s.problem(t, "/v1/orders/o-1?max_staleness=soon", 422)
+	for path, param := range map[string]string{"/v1/orders/o-1?max_staleness=soon": "max_staleness", "/v1/metrics/revenue?format=": "format",
+		"/v1/metrics/revenue?format=xml": "format", "/v1/entities/card?limit=": "limit", "/v1/entities/card?limit=1&limit=2": "limit", "/v1/alerts?sort=risk&sort=risk": "sort"} {
+		if p := s.problem(t, path, 422); len(p.Errors) != 1 || p.Errors[0].Location != "query."+param {
+			t.Errorf("%s: %+v", path, p)
+		}
+	}
 }
 
 func TestListsAsTables(t *testing.T) {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -99,6 +100,10 @@ func build(deps Deps) (*server, *http.ServeMux, huma.API) {
 	a.UseMiddleware(func(ctx huma.Context, next func(huma.Context)) {
 		ctx.SetHeader("Cache-Control", "no-store")
 		ctx.SetHeader("X-Content-Type-Options", "nosniff")
+		if name, detail := malformed(ctx); detail != "" {
+			_ = huma.WriteErr(a, ctx, http.StatusUnprocessableEntity, name+": "+detail, &huma.ErrorDetail{Message: detail, Location: "query." + name})
+			return // that the client is gone is nobody's fault
+		}
 		next(ctx)
 	})
 	s.register(a)
@@ -150,6 +155,25 @@ func (s *server) register(a huma.API) {
 	s.registerEntities(a)
 	s.registerDeadLetters(a)
 	describe(a)
+}
+
+// malformed finds a parameter that is given twice, or empty where nothing is no value: huma would take the first one, or the default.
+func malformed(ctx huma.Context) (name, detail string) {
+	asked := ctx.URL()
+	params := asked.Query()
+	for _, p := range ctx.Operation().Parameters {
+		values := params[p.Name]
+		if p.In != "query" || p.Schema == nil || len(values) == 0 || p.Schema.Type == huma.TypeArray {
+			continue
+		}
+		switch {
+		case len(values) > 1:
+			return p.Name, fmt.Sprintf("is given %d times; give it once", len(values))
+		case values[0] == "" && (p.Schema.Type != huma.TypeString || len(p.Schema.Enum) > 0):
+			return p.Name, "is empty; give it a value, or leave it out"
+		}
+	}
+	return "", ""
 }
 
 // methodsAt are the methods that a path takes, by the most specific pattern that it fits.
