@@ -46,10 +46,12 @@ func dial(t *testing.T, url string, header http.Header) *client {
 		t.Fatal(err)
 	}
 	c := &client{t: t, ws: ws, subs: map[string]*state{}, frames: map[string]int{}, last: map[string]json.RawMessage{}}
-	c.moved = sync.NewCond(&c.mu)
+	c.moved = newCond(c)
 	t.Cleanup(func() { ws.Close() })
 	return c
 }
+
+func newCond(c *client) *sync.Cond { return sync.NewCond(&c.mu) }
 
 // hello greets and reads in the background.
 func (c *client) hello() *client {
