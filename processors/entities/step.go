@@ -162,10 +162,10 @@ func (s *scratch) bytes(r *ref) []byte {
 	return b[r.off : r.off+r.size]
 }
 
-// due is when the row wants its timer: when the newest observation is of no use any more. A time that was set before stays until it
-// passes, so that rows that change often do not move about in the index of timers.
+// due is when the row wants its timer: when the newest observation is of no use any more. A time that was set before stays until half
+// of it has passed, so that rows that change often move about in the index of timers seldom, and have no timer as long as they do.
 func (s *scratch) due(before, watermark int64, compacted bool) int64 {
-	if before > watermark {
+	if keep := s.shape.keep; before > watermark && before-watermark > (keep+patience(keep))/2 {
 		return before
 	}
 	newest := int64(math.MinInt64)

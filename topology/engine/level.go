@@ -32,6 +32,7 @@ const (
 	rowPrefix      = 'r'
 	deadlinePrefix = 't'
 	layoutVersion  = "1"
+	deadlineKeyAt  = 9 // in an entry of the index
 )
 
 var (

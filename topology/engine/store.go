@@ -36,15 +36,15 @@ type Store struct {
 
 	dirty      map[string][]byte // nil value = deleted
 	dirtyBytes int
-	fired      []string // index entries handled since the last commit
+	fired      []fired // index entries handled since the last commit
 
 	settled      map[string][]byte
 	settledBytes int
 	settledAt    time.Time // of the first row in settled
-	settledFired []string
+	settledFired []fired
 
 	flushing      map[string][]byte
-	flushingFired []string
+	flushingFired []fired
 	flushed       chan error // nil: no write under way
 	batch         *leveldb.Batch
 
@@ -67,6 +67,13 @@ type Store struct {
 	firedTo             []byte
 	refired             bool
 	nextDeadlineFlushed event.UnixMilli // earliest deadline of the write under way; valid once it ended
+}
+
+// fired is an index entry that was handled, and the deadline that its row has instead, 0 for none: that one is indexed again, because
+// the hook may count deadlines from settings that were others when the row was written.
+type fired struct {
+	entry string
+	moved event.UnixMilli
 }
 
 const noDeadline = event.UnixMilli(math.MaxInt64)
@@ -298,13 +305,18 @@ func (s *Store) flush() error {
 	s.settled, s.settledFired, s.settledBytes = make(map[string][]byte, len(s.flushing)), nil, 0
 	done := make(chan error, 1)
 	s.flushed = done
-	rows, fired, offset := s.flushing, s.flushingFired, s.offset
+	rows, handled, offset := s.flushing, s.flushingFired, s.offset
 	go func() {
 		s.batch.Reset()
-		for _, entry := range fired { // before the rows: a row may ask for the same deadline again
-			s.batch.Delete([]byte(entry))
+		earliest := noDeadline
+		for _, f := range handled { // before the rows: a row may ask for the same deadline again
+			s.batch.Delete([]byte(f.entry))
+			if f.moved != 0 {
+				earliest = min(earliest, f.moved)
+				s.batch.Put(appendDeadline(nil, f.moved, f.entry[deadlineKeyAt:]), nil)
+			}
 		}
-		s.nextDeadlineFlushed = s.addRows(rows)
+		s.nextDeadlineFlushed = min(earliest, s.addRows(rows))
 		err := s.db.Write(s.batch, nil)
 		if err == nil {
 			// Apart from the rows: with it, each of LevelDB's tables would span all keys and be merged with all others. If the
@@ -359,7 +371,7 @@ func (s *Store) rollback() {
 }
 
 // fire calls fn for at most limit rows whose deadline is at or before now, in order of deadline, and returns how many index
-// entries it handled. An entry whose row has moved its deadline is only removed.
+// entries it handled. An entry whose row has put off its deadline is only moved.
 func (s *Store) fire(now event.UnixMilli, limit int, fn func(key string, row []byte) error) (int, error) {
 	if err := s.waitFlush(); err != nil {
 		return 0, err
@@ -371,9 +383,9 @@ func (s *Store) fire(now event.UnixMilli, limit int, fn func(key string, row []b
 	}
 	if s.refired {
 		done = make(map[string]struct{}, len(s.fired)+len(s.settledFired))
-		for _, entries := range [][]string{s.fired, s.settledFired} {
-			for _, e := range entries {
-				done[e] = struct{}{}
+		for _, entries := range [][]fired{s.fired, s.settledFired} {
+			for _, f := range entries {
+				done[f.entry] = struct{}{}
 			}
 		}
 	}
@@ -387,8 +399,8 @@ func (s *Store) fire(now event.UnixMilli, limit int, fn func(key string, row []b
 			continue
 		}
 		n++
-		s.fired = append(s.fired, string(entry))
-		at, key := event.UnixMilli(binary.BigEndian.Uint64(entry[1:9])), string(entry[9:])
+		s.fired = append(s.fired, fired{entry: string(entry)})
+		at, key := event.UnixMilli(binary.BigEndian.Uint64(entry[1:deadlineKeyAt])), string(entry[deadlineKeyAt:])
 		row, err := s.Get(key)
 		if err != nil {
 			return n, err
@@ -396,8 +408,11 @@ func (s *Store) fire(now event.UnixMilli, limit int, fn func(key string, row []b
 		if row == nil {
 			continue
 		}
-		if wants, ok := s.rt.spec.Hooks.Deadline(key, row); !ok || wants != at {
-			continue // moved: the entry of its new deadline is, or will be, in the index
+		if wants, ok := s.rt.spec.Hooks.Deadline(key, row); !ok {
+			continue
+		} else if wants > at {
+			s.fired[len(s.fired)-1].moved = wants
+			continue
 		}
 		if err := fn(key, row); err != nil {
 			return n, fmt.Errorf("deadline of row %q: %w", key, err)
