@@ -34,7 +34,7 @@ const RIGHT = {
   },
   async customer(page, shop) {
     const c = await shop.get('/v1/customers/' + await page.evaluate(`location.pathname.split('/')[2]`))
-    await shows(page, 'the orders', `[...document.querySelectorAll('[aria-labelledby=p-orders] td:first-child')].map(e => e.textContent).join(' ')`, c.orders.map(o => o.order_id).join(' '))
+    await shows(page, 'the orders', `[...document.querySelectorAll('[aria-labelledby=p-orders] td:first-child')].map(e => e.textContent).join(' ')`, c.orders.toSorted((a, b) => a.created_at < b.created_at ? 1 : -1).map(o => o.order_id).join(' '))
     await shows(page, 'the case score', `document.querySelector('.facts dd').textContent`, `${c.score} of 100`)
   },
   async entity(page, shop) {

@@ -39,7 +39,7 @@ function Bought({ orders }) {
   ${orders.length === 0 ? html`<div class="body"><${State} icon="box" title="No order is known here">Orders are found by the newest events and alerts.<//></div>`
   : html`<div class="scroll"><table class="tbl"><thead><tr><th scope="col">Order</th><th scope="col">State</th><th scope="col">Created, ${f.zoneWord()}</th>
       <th scope="col" class="r">Captured</th>${back && html`<th scope="col" class="r">Refunded</th>`}<th scope="col" class="r">Total</th></tr></thead>
-      <tbody>${orders.map(o => html`<tr key=${o.order_id}><td><a class="link mono" href=${to('orders', o.order_id)}>${o.order_id}</a></td><td>
+      <tbody>${orders.toSorted((a, b) => a.created_at < b.created_at ? 1 : -1).map(o => html`<tr key=${o.order_id}><td><a class="link mono" href=${to('orders', o.order_id)}>${o.order_id}</a></td><td>
       <${Pill} of=${[ORDER[o.status], sentence(o.status)]} /></td><td class="muted">${o.created_at ? f.moment(Date.parse(o.created_at)) : '–'}</td>
       <td class="r">${f.exact(o.captured)}</td>${back && html`<td class="r warn">${o.refunded && BigInt(o.refunded.amount) ? f.exact(o.refunded) : ''}</td>`}<td class="r b">${f.exact(o.total)}</td></tr>`)}</tbody></table></div>`}</section>`
 }

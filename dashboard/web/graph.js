@@ -39,7 +39,7 @@ export function Graph({ centre, entities, alerts }) {
   const say = `${kindWord(me.kind)} ${me.id} is connected to ${plural(entities.length - 1, 'entity', 'entities')} by its orders, and to ${plural(alerts.length, 'other alert')}`
   return html`<div class="ch graph" role="group" aria-label=${say}><svg viewBox=${`0 0 ${W} ${H}`}>
     ${nodes.map(n => html`<path class=${'ge' + (n.alerts ? ' hot' : '')} d=${n.side === 'below' ? `M${X} ${Y}Q${X} ${(Y + n.y) / 2} ${n.x} ${n.y}` : `M${X} ${Y}Q${(X + n.x) / 2} ${n.y} ${n.x} ${n.y}`} />`)}
-    ${nodes.map(n => { const { kind, id } = entityOf(n.key), right = n.side === 'right', brief = label(kind, id, right ? 7 : n.side === 'below' ? 9 : 13)
+    ${nodes.map(n => { const { kind, id } = entityOf(n.key), right = n.side === 'right', brief = label(kind, id, right ? 6 : n.side === 'below' ? 9 : 13)
       return html`<a key=${n.key} class=${'gn' + (n.alerts ? ' hot' : '')} href=${to(...entityPath(n.key))} aria-label=${`${n.alerts || ''} ${brief}: ${kindWord(kind)} ${id}, in ${plural(n.orders, 'order')}${n.alerts ? ', ' + plural(n.alerts, 'other alert') : ''}`}>
         ${right ? html`<rect class="gs" x=${n.x - 12} y=${n.y - 9} width="24" height="18" rx="4" />` : html`<circle class="gs" cx=${n.x} cy=${n.y} r=${n.side === 'below' ? 10 : 13} />`}
         <${Glyph} name=${kindIcon(kind)} x=${n.x} y=${n.y} />
