@@ -117,16 +117,21 @@ func (t *Table) load(s Segment) error {
 			}
 		}
 	}
+	src, release, err := hold(t.src)
+	if err != nil {
+		return err
+	}
+	defer release()
 	rows := 0
 	for i := range t.q.terms {
-		if err := t.scan(i, s, &rows); err != nil {
+		if err := t.scan(src, i, s, &rows); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *Table) scan(i int, s Segment, rows *int) error {
+func (t *Table) scan(src Metrics, i int, s Segment, rows *int) error {
 	term := &t.q.terms[i]
 	start, limit := metric.Range(term.def.Name, s.Window.Name, s.From, s.To)
 	if s.To == endOfTime {
@@ -140,7 +145,7 @@ func (t *Table) scan(i int, s Segment, rows *int) error {
 		label     []byte
 		spare     = &table.Cell{}
 	)
-	return t.src.Scan(start, limit, func(key string, value []byte) error {
+	return src.Scan(start, limit, func(key string, value []byte) error {
 		if *rows++; *rows > t.maxRows {
 			return errTooManyRows
 		}
