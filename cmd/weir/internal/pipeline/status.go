@@ -29,6 +29,7 @@ type statusSource struct {
 	rows      rowReader           // of the orders table, for the watermarks of its sources
 	registry  prometheus.Gatherer // of this process, for the websocket; nil: it is not told
 	receivers []string            // of webhooks
+	now       func() time.Time    // nil: time.Now
 
 	turn chan struct{} // of who may ask Kafka: one at a time
 
@@ -59,6 +60,9 @@ const (
 // newStatusSource completes a source whose first fields are set.
 func newStatusSource(s *statusSource) *statusSource {
 	s.turn = make(chan struct{}, 1)
+	if s.now == nil {
+		s.now = time.Now
+	}
 	s.members, s.begun = map[string]map[string]bool{}, map[behindKey]int64{}
 	return s
 }
@@ -82,14 +86,14 @@ func (s *statusSource) Status(ctx context.Context) (api.Status, error) {
 	st, err := s.ask(ask)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last, s.lastErr, s.lastAt = st, err, time.Now()
+	s.last, s.lastErr, s.lastAt = st, err, s.now()
 	return st, err
 }
 
 func (s *statusSource) recent() (api.Status, error, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.last, s.lastErr, !s.lastAt.IsZero() && time.Since(s.lastAt) < statusEvery
+	return s.last, s.lastErr, !s.lastAt.IsZero() && s.now().Sub(s.lastAt) < statusEvery
 }
 
 func (s *statusSource) ask(ctx context.Context) (api.Status, error) {
@@ -181,7 +185,7 @@ func (s *statusSource) sample(ctx context.Context, groups []groupView) (*asked, 
 	if err != nil {
 		return nil, fmt.Errorf("asking Kafka how far the topics reach: %w", err)
 	}
-	a := &asked{at: time.Now(), lags: lags, metrics: gathered(s.registry)}
+	a := &asked{at: s.now(), lags: lags, metrics: gathered(s.registry)}
 	sample := flow.Sample{At: a.at, Offsets: map[flow.Key][]int64{}, Counts: a.metrics}
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Err == nil {
