@@ -207,7 +207,10 @@ type arriving struct {
 	asOf  int64 // Unix ms of the newest record
 }
 
-const maxArriving = 65_536
+const (
+	maxArriving  = 16_384
+	keptArriving = 1_024 // that the next transaction finds room for
+)
 
 func (a *arriving) note(key string, at int64) {
 	a.asOf = max(a.asOf, at)
@@ -244,7 +247,11 @@ func (v *view) arrived(a *arriving) {
 		}
 	}
 	clear(a.keys)
-	*a = arriving{keys: a.keys[:0]}
+	keys := a.keys[:0]
+	if cap(keys) > keptArriving {
+		keys = nil
+	}
+	*a = arriving{keys: keys}
 }
 
 // look reads goka's state of the partitions.

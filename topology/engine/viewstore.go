@@ -52,6 +52,7 @@ type viewRow struct {
 const (
 	viewBatchBytes = 1 << 20
 	viewFlushEvery = time.Second
+	keptRows       = 1_024 // that the next transaction finds room for
 )
 
 var metaTorn = []byte("mtorn")
@@ -185,6 +186,9 @@ func (v *viewStore) settle() error {
 	}
 	v.bytes += v.openBytes
 	clear(v.open) // the rows are settled's now
+	if cap(v.open) > keptRows {
+		v.open = nil
+	}
 	v.open, v.openBytes, v.offset, v.torn = v.open[:0], 0, v.received, false
 	if v.before != nil {
 		v.before.release()
