@@ -91,6 +91,7 @@ func TestBrowserWalksChartsByKeys(t *testing.T) {
 	p.press("Enter")
 	p.until("the zoom", address("from")+` + `+address("to"), "2025-03-11T12:25Z2025-03-11T12:30Z")
 
+	p.until("the heat map of that day", `String(!!document.querySelector('.heat'))`, "true")
 	p.eval(`document.querySelector('.heat').focus()`)
 	p.press("ArrowLeft", "ArrowDown")
 	p.until("a cell of the heat map", `String(/^[\w, ]+, Mar 11, 2025 \d\d:00–\d\d:00, €/.test(document.querySelector('[aria-labelledby=p-hours] [aria-live]').textContent))`, "true")

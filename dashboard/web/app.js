@@ -81,7 +81,7 @@ function Page() {
   useEffect(() => { document.title = [id, NAMES[page], 'weir'].filter(Boolean).join(' · ') }, [page, id])
   const had = loaded.value[page], View = VIEWS[page]
   useEffect(() => { if (View && !had) load(page) }, [page])
-  if (!View) return html`<main class="main" id="main" tabindex="-1"><section class="panel alone"><div class="body">
+  if (!View) return html`<main class="main" id="main" tabindex="-1"><div class="head"><h1>Nothing here</h1></div><section class="panel alone"><div class="body">
       <${State} icon="inbox" title="There is no such page"><a class="link" href="/">Overview</a><//></div></section></main>`
   if (!catalogue.value || !had) return html`<main class="main" id="main" tabindex="-1">${failure.value ? html`<section class="panel alone"><div class="body">
       <${State} icon="warn" title="The server could not be read">${failure.value} It is asked again by itself.<//></div></section>`

@@ -5,7 +5,7 @@ import { Icon, Severity } from './icons.js'
 import { Panel, Stateful, State, Strip, points, sentenceOf, useStill } from './parts.js'
 import { TimeBars } from './chart.js'
 import { PageHead, Empty, legend, chartTable, useZoom } from './time.js'
-import { again, currencies, currency, feeds, filters, follow, followAlerts, frames, fresh, overTime, present, range, unfollow } from './store.js'
+import { aged, again, currencies, currency, feeds, filters, follow, followAlerts, frames, fresh, overTime, present, range, unfollow } from './store.js'
 import { comparing } from './queue.js'
 import { route, set, to } from './router.js'
 import { entityOf } from './say.js'
@@ -59,7 +59,7 @@ export function Funnel() {
   useEffect(() => unfollow, [])
   const zoom = useZoom(), marks = useMarks(), r = range.value, cur = currency.value, mark = Date.parse(fresh.peek().meta?.watermark ?? '') || Date.now()
   const line = m.timeline(r, mark, [feeds.series?.rows ?? new Map()]), v = { r, line, mark, cur, exponent: currencies().get(cur) ?? 2, previous: m.hasPrevious(r) }
-  return html`<main class="main" id="main" tabindex="-1"><${PageHead} title="Funnel" v=${v} />
+  return html`<main class=${'main' + (aged.value ? ' aged' : '')} id="main" tabindex="-1"><${PageHead} title="Funnel" v=${v} />
     <${Stages} v=${v} />
     <div class="grid"><${Over} v=${v} zoom=${zoom} marks=${marks} /><${Between} v=${v} /></div>
     <div class="grid">${LEAKS.map(l => html`<${Leak} key=${l.rule} ...${l} />`)}</div></main>`

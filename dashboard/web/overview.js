@@ -8,7 +8,7 @@ import { Heat, Scale } from './heat.js'
 import { Tiles } from './tiles.js'
 import { PageHead, Empty, legend, chartTable, useZoom } from './time.js'
 import { FunnelPanel } from './funnel.js'
-import { addFilter, again, currencies, currency, dropFilter, feeds, filters, follow, followAlerts, frames, fresh, hasFilter, open, present, range, state, unfollow } from './store.js'
+import { addFilter, aged, again, currencies, currency, dropFilter, feeds, filters, follow, followAlerts, frames, fresh, hasFilter, open, present, range, state, unfollow } from './store.js'
 import { comparing } from './queue.js'
 import { route, set, to } from './router.js'
 import { entityOf, sentence, short } from './say.js'
@@ -70,7 +70,7 @@ export function Overview() {
   }, [])
   const zoom = useZoom(), marks = useMarks(), v = look()
   return html`
-<main class="main" id="main" tabindex="-1"><${PageHead} title="Overview" v=${v} />
+<main class=${'main' + (aged.value ? ' aged' : '')} id="main" tabindex="-1"><${PageHead} title="Overview" v=${v} />
 <div class="grid"><${Tiles} v=${v} /></div>
 <div class="grid"><div class="c8 col gap"><${Revenue} v=${v} zoom=${zoom} marks=${marks} /><${Orders} v=${v} zoom=${zoom} marks=${marks} /></div><${FunnelPanel} v=${v} height=${416} /></div>
 <div class="grid"><${Top} v=${v} by=${top} /><${Latest} list=${newest.current} /><${Hours} v=${v} /></div></main>`

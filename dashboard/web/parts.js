@@ -104,7 +104,7 @@ export const Strip = ({ f, ignored = [] }) => {
   if (f.state === 'recovering') return html`<div class="strip info"><${Icon} name="refresh" size="14" />
       <span class="ell">${p.present} of ${p.expected} partitions. ${['None', 'One is', 'Two are', 'Three are', 'Four are'][away] ?? away + ' are'} recovering: these are at least numbers.</span></div>`
   if (f.state === 'reconnecting' || f.state === 'offline') return html`<div class="strip warn"><${Icon} name="clock" size="14" /><span class="ell">Not connected: the last values stay.</span></div>`
-  if (f.state === 'stale' && f.meta?.as_of) return html`<div class="strip warn"><${Icon} name="clock" size="14" />
+  if (f.state === 'stale' && !f.idle && f.meta?.as_of) return html`<div class="strip warn"><${Icon} name="clock" size="14" />
       <span class="ell">As of ${hms(Date.parse(f.meta.as_of))}, ${age(f.behindS)} ago. Updates when the stream does.</span></div>`
   if (ignored.length) return html`<div class="strip info"><${Icon} name="filter" size="14" /><span class="ell">Not filtered: this is not counted by ${ignored.join(' or ')}.</span></div>`
   return null
@@ -138,7 +138,7 @@ export function Dialog({ title, onClose, children, wide }) {
   const ref = useRef(null)
   useLayoutEffect(() => { ref.current.showModal() }, [])
   return html`<dialog class=${'panel dialog' + (wide ? ' wide' : '')} ref=${ref} aria-label=${title} onClose=${onClose} onMouseDown=${e => e.target === ref.current && ref.current.close()}>
-    <header class="ln"><h2>${title}</h2><span class="sp"></span>
+    <header class="ln" role="none"><h2>${title}</h2><span class="sp"></span>
         <button type="button" class="btn ghost s sq" onClick=${() => ref.current.close()} aria-label="Close">
         <${Icon} name="x" size="14" /></button></header>
     <div class="body">${children}</div></dialog>`

@@ -3,7 +3,7 @@ import { html } from './html.js'
 import { Icon } from './icons.js'
 import { Spark, Tile, points, relative } from './parts.js'
 import { query, useAsk } from './api.js'
-import { feeds, open, overTime, state } from './store.js'
+import { feeds, open, overTime, aged, state } from './store.js'
 import { plural } from './say.js'
 import * as m from './model.js'
 import * as f from './format.js'
@@ -13,7 +13,7 @@ const delta = (now, was) => { const c = was ? (now - was) / was : null; return {
 const one = rows => rows?.values().next().value
 
 export function Tiles({ v }) {
-  const { line } = v, per = m.STEP_WORD[v.r.window], span = v.r.from ? 'in range' : v.r.label.replace('Last', 'last'), away = ['offline', 'reconnecting'].includes(state.value)
+  const { line } = v, per = m.STEP_WORD[v.r.window], span = v.r.from ? 'in range' : v.r.label.replace('Last', 'last'), away = aged.value
   const list = s => m.thin(s.now.slice(0, Math.max(2, line.closed || s.now.length)))
   const tile = (names, label, href, build) => {
     const need = names.map(n => feeds[n]), missing = need.find(x => x?.missing), failed = need.find(x => x?.error)
@@ -21,7 +21,7 @@ export function Tiles({ v }) {
     if (failed) return html`<${Tile} label=${label} href=${href} value=${[['–', '']]} muted note="could not be read" />`
     if (need.some(x => !x?.ready)) return html`<${Waiting} label=${label} />`
     const { more, ...rest } = build(), ignored = [...new Set(need.flatMap(x => x.ignored))]
-    return html`<${Tile} label=${label} href=${href} muted=${away} apart=${ignored.length && `Not filtered: not counted by ${ignored.join(' or ')}`} more=${state.value === 'recovering' ? 'at least' : more} ...${rest} />`
+    return html`<${Tile} label=${label} href=${href} muted=${away} apart=${ignored.length > 0 && `Not filtered: not counted by ${ignored.join(' or ')}`} more=${state.value === 'recovering' ? 'at least' : more} ...${rest} />`
   }
   const ratio = (part, whole) => m.share(part, whole, line), shares = s => html`<${Spark} list=${m.thin(s.list.slice(0, Math.max(2, line.closed)))} quiet=${away} />`
   return [
