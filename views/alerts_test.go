@@ -80,6 +80,26 @@ func TestTablesOfFraudMayBeMissing(t *testing.T) {
 	if v.Alerts.Missing() || v.Entities.Missing() {
 		t.Error("a table that is there is told as missing")
 	}
+	for n := range 30 {
+		k.write(row{topology.TableEntities, fmt.Sprintf("customer:c-%02d", n), -1, []byte("seven")})
+	}
+	list := func(kind, prefix, after string, limit int) string {
+		ids, err := v.Entities.List(kind, prefix, after, limit)
+		if err != nil {
+			return err.Error()
+		}
+		return strings.Join(ids, " ")
+	}
+	until(t, "all entities, of all partitions", func() bool { return len(strings.Fields(list("customer", "", "", 100))) == 30 })
+	for _, c := range []struct {
+		kind, prefix, after string
+		limit               int
+		want                string
+	}{{"customer", "", "", 3, "c-00 c-01 c-02"}, {"customer", "c-1", "c-17", 5, "c-18 c-19"}, {"customer", "c-2", "c-1", 1, "c-20"}, {"card", "", "", 9, "1"}, {"ip", "", "", 9, ""}} {
+		if got := list(c.kind, c.prefix, c.after, c.limit); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
 	until(t, "the views to be ready with the new tables", ready(v))
 }
 
