@@ -25,7 +25,7 @@ type socket struct {
 }
 
 // readBuffer is enough for the frames of a well-behaved client; larger ones are read in pieces.
-const readBuffer = 512
+const readBuffer = 256
 
 // sendBuffer bounds what the kernel holds for one client, so that a slow one is noticed and gets merged deltas rather than old ones.
 const sendBuffer = 64 << 10
