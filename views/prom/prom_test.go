@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -559,4 +560,28 @@ func TestLimitsHold(t *testing.T) {
 	if a := get(t, h, "query", "query", `count_over_time(shop_orders[1h:1s])`, "time", unix(noon), "timeout", "0.000001"); a.code != 503 || a.ErrorType != "timeout" {
 		t.Errorf("a query without time: %d %s %s", a.code, a.ErrorType, a.Error)
 	}
+}
+
+// TestQueriesRunBesideChanges is for the race detector: more queries than have a turn, while rows come.
+func TestQueriesRunBesideChanges(t *testing.T) {
+	table := fewOrders()
+	h := serve(t, table)
+	var clients sync.WaitGroup
+	for i := range 3 * maxRunning {
+		clients.Go(func() {
+			expr := []string{`sum(shop_orders)`, `sum(rate(shop_gmv_total[5m]))`, `shop_time_to_ship_seconds{by="total"}`}[i%3]
+			for range 5 {
+				if a := post(t, h, "query_range", "query", expr, "start", unix(noon.Add(-time.Hour)), "end", unix(noon), "step", "60"); a.code != http.StatusOK {
+					t.Errorf("%s: %d %s", expr, a.code, a.Error)
+				}
+				if a := get(t, h, "label/region/values"); a.code != http.StatusOK {
+					t.Errorf("label values: %d %s", a.code, a.Error)
+				}
+			}
+		})
+	}
+	for i := range 200 {
+		table.Add(querytest.Key("orders", "1m", noon.Add(-time.Duration(i%30)*time.Minute), "eu-west", "DE", "web", "EUR"), 1, 0)
+	}
+	clients.Wait()
 }
