@@ -81,7 +81,7 @@ func TestBrowserRunsABacktest(t *testing.T) {
 	tried.ends(t, found)
 	p.until("what it found", `[...document.querySelectorAll('[aria-labelledby=p-back] .kpis dd')].map(e => e.textContent).join('; ')`, "41 live 19; 87 % ; 74 % ; €1,234.56 ")
 	p.until("what it changes", `document.querySelector('[aria-labelledby=p-back] .venn').ariaLabel`, "Only before: 2, Both: 19, Only with this: 9")
-	p.until("a sample", `[...document.querySelectorAll('[aria-labelledby=p-back] td')].map(e => e.textContent).join(' ')`, "2 Jan 10:00:00 c-7 3 orders in 1 h 3 60 €50.00")
+	p.until("a sample", `[...document.querySelectorAll('[aria-labelledby=p-back] td')].map(e => e.textContent).join(' ')`, "Jan 2 10:00:00 c-7 3 orders in 1 h 3 60 €50.00")
 	p.eval(`document.querySelector('.curve').focus()`)
 	p.eval(`document.querySelector('.curve').dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true }))`)
 	p.until("the next threshold", `document.querySelector('.curve').getAttribute('aria-valuetext')`, "score 50: precision 87 %, recall 74 %")
