@@ -123,6 +123,7 @@ func (s *statusSource) ask(ctx context.Context) (api.Status, error) {
 	st.Misplaced = st.Counters[engine.CounterMisplaced]
 	st.Edges = s.edges(st.Groups)
 	st.Sources = s.sources()
+	withWatermarks(st.Groups[0].Partitions, st.Sources)
 	st.Recoveries = s.recoveries(st.Groups, groups)
 	st.Changes = append([]api.GroupChange{}, s.changes...)
 	for _, r := range s.receivers {

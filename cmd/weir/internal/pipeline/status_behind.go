@@ -160,6 +160,17 @@ func (s *statusSource) sources() []api.SourceStatus {
 	return out
 }
 
+// withWatermarks gives the inputs of group orders the event time that they have come to.
+func withWatermarks(partitions []api.PartitionStatus, sources []api.SourceStatus) {
+	for i := range partitions {
+		p := &partitions[i]
+		at := slices.IndexFunc(sources, func(s api.SourceStatus) bool { return s.Topic == p.Topic && s.Partition == p.Partition })
+		if at >= 0 {
+			p.Watermark = &sources[at].Watermark
+		}
+	}
+}
+
 // compareSources says how far each is behind the newest, and which one holds the others back.
 func compareSources(all []api.SourceStatus) {
 	if len(all) == 0 {
