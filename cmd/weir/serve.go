@@ -24,7 +24,7 @@ copy. Start as many as needed.`,
 
 // serveGC is the garbage collector's percentage for a view server alone. Much of its memory are the stacks of connections, which the
 // collector counts as live: at Go's own 100 it would keep as much again for garbage that there is not.
-const serveGC = 40
+const serveGC = 30
 
 func serve(ctx context.Context, a *app, _ []string) error {
 	if os.Getenv("GOGC") == "" {

@@ -45,9 +45,13 @@ func dial(t *testing.T, url string, header http.Header) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { ws.Close() })
+	return clientOn(t, ws)
+}
+
+func clientOn(t *testing.T, ws *websocket.Conn) *client {
 	c := &client{t: t, ws: ws, subs: map[string]*state{}, frames: map[string]int{}, last: map[string]json.RawMessage{}}
 	c.moved = newCond(c)
-	t.Cleanup(func() { ws.Close() })
 	return c
 }
 

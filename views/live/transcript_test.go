@@ -386,21 +386,26 @@ func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
 	return near, nil
 }
 
-func behindTranscript(r *transcript) {
-	l := live.DefaultLimits()
-	l.QueueFrames, l.BehindFor = 1, time.Nanosecond
-	w := start(r.t, l)
+// pipe connects over a network without buffers.
+func (w *world) pipe(t *testing.T) *websocket.Conn {
+	t.Helper()
 	network := make(pipes)
 	server := &http.Server{Handler: w.hub, ReadHeaderTimeout: time.Minute}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(network) }()
-	defer func() { close(network); server.Close(); <-ended }()
 	ws, _, err := (&websocket.Dialer{Subprotocols: []string{live.Subprotocol}, NetDialContext: network.dial}).Dial("ws://pipe/", nil)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
-	defer ws.Close()
-	r.ws = ws
+	t.Cleanup(func() { ws.Close(); close(network); server.Close(); <-ended })
+	return ws
+}
+
+func behindTranscript(r *transcript) {
+	l := live.DefaultLimits()
+	l.QueueFrames, l.BehindFor = 1, time.Nanosecond
+	w := start(r.t, l)
+	r.ws = w.pipe(r.t)
 	r.line("open", 1)
 	r.hello()
 	r.sub("a", "metrics/orders", byRegion)
