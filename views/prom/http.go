@@ -6,14 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
-	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/annotations"
 
 	"weir/topology/event"
@@ -136,105 +133,6 @@ func (s *server) parse(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// query and queryRange run an expression.
-func (s *server) query(ctx context.Context, r *http.Request) (any, annotations.Annotations, error) {
-	now := s.Now()
-	at, err := timeParam(r, "time", now)
-	if err != nil {
-		return nil, nil, err
-	}
-	return s.run(ctx, r, times{at, at, 0}, func(ctx context.Context, in storage.Queryable, opts promql.QueryOpts) (promql.Query, error) {
-		return s.engine.NewInstantQuery(ctx, in, opts, r.Form.Get("query"), at)
-	})
-}
-
-func (s *server) queryRange(ctx context.Context, r *http.Request) (any, annotations.Annotations, error) {
-	var start, end time.Time
-	var err error
-	if start, err = timeParam(r, "start", time.Time{}); err != nil {
-		return nil, nil, err
-	}
-	if end, err = timeParam(r, "end", time.Time{}); err != nil {
-		return nil, nil, err
-	}
-	step, err := durationParam(r, "step", 0)
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case start.IsZero() || end.IsZero():
-		return nil, nil, badData("start and end are needed")
-	case end.Before(start):
-		return nil, nil, badData(`invalid parameter "end": end timestamp must not be before start time`)
-	case step < time.Millisecond:
-		return nil, nil, badData(`invalid parameter "step": give a step of at least a millisecond`)
-	case end.Sub(start)/step > maxPoints:
-		return nil, nil, badData("exceeded maximum resolution of %d points per timeseries. Try decreasing the query resolution (?step=XX)", maxPoints)
-	}
-	return s.run(ctx, r, times{start, end, step}, func(ctx context.Context, in storage.Queryable, opts promql.QueryOpts) (promql.Query, error) {
-		return s.engine.NewRangeQuery(ctx, in, opts, r.Form.Get("query"), start, end, step)
-	})
-}
-
-type prepared func(context.Context, storage.Queryable, promql.QueryOpts) (promql.Query, error)
-
-func (s *server) run(ctx context.Context, r *http.Request, at times, prepare prepared) (any, annotations.Annotations, error) {
-	timeout, err := durationParam(r, "timeout", queryTimeout)
-	if err != nil {
-		return nil, nil, err
-	}
-	limit, err := limitParam(r)
-	if err != nil {
-		return nil, nil, err
-	}
-	expr, err := s.expression(r, at)
-	if err != nil {
-		return nil, nil, err
-	}
-	lookback, err := durationParam(r, "lookback_delta", s.catalogue.lookback(expr))
-	if err != nil {
-		return nil, nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, min(timeout, queryTimeout))
-	defer cancel()
-	leave, err := s.turn(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer leave()
-	in := storage.QueryableFunc(func(from, to int64) (storage.Querier, error) {
-		return s.open(event.UnixMilli(from), event.UnixMilli(to))
-	})
-	q, err := prepare(ctx, in, promql.NewPrometheusQueryOpts(false, lookback, nil))
-	if err != nil {
-		return nil, nil, badData("invalid parameter \"query\": %v", err)
-	}
-	defer q.Close()
-	out := q.Exec(ctx)
-	if out.Err != nil {
-		return nil, out.Warnings, out.Err
-	}
-	value, cut := truncate(out.Value, limit)
-	if cut {
-		out.Warnings.Add(errTruncated)
-	}
-	return result{value.Type(), appendValue(nil, value)}, s.partial(out.Warnings), nil
-}
-
-var errTruncated = errors.New("results truncated due to limit")
-
-// turn waits until fewer than maxRunning queries run.
-func (s *server) turn(ctx context.Context) (leave func(), err error) {
-	select {
-	case s.turns <- struct{}{}:
-		return func() { <-s.turns }, nil
-	case <-ctx.Done():
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return nil, ctx.Err()
-		}
-		return nil, &apiError{http.StatusServiceUnavailable, "timeout", "other queries are running; the query had no turn in time. Try again"}
-	}
-}
-
 // open begins a reading of the table as it is now.
 func (s *server) open(from, to event.UnixMilli) (*querier, error) {
 	src, release := s.Metrics, func() {}
@@ -262,95 +160,4 @@ func (s *server) partial(warnings annotations.Annotations) annotations.Annotatio
 		out.Add(errors.New("the watermark is not known yet: the newest windows may still grow"))
 	}
 	return out
-}
-
-// lists opens a reading for the requests about labels.
-func (s *server) lists(ctx context.Context, r *http.Request, read func(context.Context, *querier, [][]*labels.Matcher) (any, error)) (any, annotations.Annotations, error) {
-	limit, err := limitParam(r)
-	if err != nil {
-		return nil, nil, err
-	}
-	matchers, err := s.matchers(r)
-	if err != nil {
-		return nil, nil, err
-	}
-	from, to, err := s.listed(r)
-	if err != nil {
-		return nil, nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
-	defer cancel()
-	leave, err := s.turn(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer leave()
-	q, err := s.open(from, to)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer q.release()
-	data, err := read(ctx, q, matchers)
-	if err != nil {
-		return nil, nil, err
-	}
-	data, cut := cutList(data, limit)
-	warnings := *annotations.New()
-	if cut {
-		warnings.Add(errTruncated)
-	}
-	return data, s.partial(warnings), nil
-}
-
-// listed is the time that a request about labels is about: the last day before the watermark unless it says so.
-func (s *server) listed(r *http.Request) (from, to event.UnixMilli, err error) {
-	latest := s.Metrics.Progress().Watermark.Time()
-	if s.Metrics.Progress().Watermark == 0 {
-		latest = s.Now()
-	}
-	end, err := timeParam(r, "end", latest)
-	if err != nil {
-		return 0, 0, err
-	}
-	start, err := timeParam(r, "start", end.Add(-24*time.Hour))
-	if err == nil && end.Before(start) {
-		err = badData(`invalid parameter "end": end timestamp must not be before start time`)
-	}
-	return event.UnixMilli(start.UnixMilli()), event.UnixMilli(end.UnixMilli()), err
-}
-
-func (s *server) matchers(r *http.Request) ([][]*labels.Matcher, error) {
-	texts := r.Form["match[]"]
-	if len(texts) > maxSelectors {
-		return nil, badData("at most %d match[] in one request", maxSelectors)
-	}
-	var out [][]*labels.Matcher
-	for _, text := range texts {
-		m, err := s.parser.ParseMetricSelector(text)
-		if err != nil {
-			return nil, badData(`invalid parameter "match[]": %v`, err)
-		}
-		out = append(out, m)
-	}
-	return out, nil
-}
-
-func (s *server) labels(ctx context.Context, r *http.Request) (any, annotations.Annotations, error) {
-	return s.lists(ctx, r, func(_ context.Context, q *querier, sets [][]*labels.Matcher) (any, error) { return q.labelNames(sets) })
-}
-
-func (s *server) labelValues(ctx context.Context, r *http.Request) (any, annotations.Annotations, error) {
-	name := strings.TrimSuffix(strings.TrimPrefix(r.PathValue("name"), "U__"), "/")
-	return s.lists(ctx, r, func(ctx context.Context, q *querier, sets [][]*labels.Matcher) (any, error) {
-		return q.labelValues(ctx, name, sets)
-	})
-}
-
-func (s *server) series(ctx context.Context, r *http.Request) (any, annotations.Annotations, error) {
-	if len(r.Form["match[]"]) == 0 {
-		return nil, nil, badData("no match[] parameter provided")
-	}
-	return s.lists(ctx, r, func(ctx context.Context, q *querier, sets [][]*labels.Matcher) (any, error) {
-		return q.seriesOf(ctx, sets)
-	})
 }
