@@ -14,6 +14,7 @@ import (
 	"weir/topology"
 	"weir/topology/engine"
 	"weir/topology/event"
+	"weir/topology/table"
 )
 
 // Group is the goka side of group entities: each record of observations goes into its entity's row.
@@ -72,7 +73,7 @@ func (g *Group) shard(partition int32) *shard {
 	return s
 }
 
-// process is goka's callback. Whatever a record holds, it ends in a row or in the dead-letter topic.
+// process is goka's callback. Whatever a record holds, it ends in rows or in the dead-letter topic.
 func (g *Group) process(ctx goka.Context, msg any) {
 	raw, _ := msg.([]byte)
 	p, s := g.rt.Partition(ctx.Partition()), g.shard(ctx.Partition())
@@ -80,24 +81,38 @@ func (g *Group) process(ctx goka.Context, msg any) {
 		ctx.Fail(err)
 	}
 	key := ctx.Key()
-	if engine.IsMark(key) {
+	switch {
+	case engine.IsMark(key):
 		if err := p.Mark(raw); err != nil {
 			ctx.Fail(err)
 		}
-		return
-	}
-	if isWarm(key) {
+	case key == table.BundleKey:
+		if err := table.EachOfBundle(raw, func(key string, observations []byte) error {
+			g.observe(ctx, p, s, key, observations)
+			return nil
+		}); err != nil {
+			g.refuse(ctx, p, key, raw, fmt.Errorf("%w: %w", errRecord, err))
+		}
+	case isWarm(key):
 		g.warm(ctx, p, s, key, raw)
-		return
+	default:
+		g.observe(ctx, p, s, key, raw)
 	}
+}
+
+// observe adds observations to their entity's row.
+func (g *Group) observe(ctx goka.Context, p *engine.Partition, s *shard, key string, raw []byte) {
 	if key == "" || engine.IsReserved(key) {
 		g.refuse(ctx, p, key, raw, fmt.Errorf("%w: its key is no entity", errRecord))
 		return
 	}
 	kind := kindOf(key)
 	s.in = Input{Key: key, Record: raw, Watermark: p.Watermark(), Since: s.began.since[kind]}
-	row, _ := ctx.Value().([]byte)
-	err := g.step(ctx, kind, row, s)
+	row, err := p.Get(key)
+	if err != nil {
+		ctx.Fail(err)
+	}
+	err = g.step(ctx, kind, row, s)
 	if errors.Is(err, errRow) { // nothing can be read from it ever again: the entity begins anew, and the stream goes on
 		g.Logger.Error("a row of group entities is damaged; it is in the dead-letter topic and begins anew", "key", key, "error", err)
 		p.Count(CounterDamaged, 1)
@@ -121,9 +136,12 @@ func (g *Group) process(ctx goka.Context, msg any) {
 	}
 	switch {
 	case s.out.Delete:
-		ctx.Delete()
+		err = p.Delete(key)
 	case !s.out.Unchanged:
-		ctx.SetValue(s.out.Row)
+		err = p.Set(key, s.out.Row)
+	}
+	if err != nil {
+		ctx.Fail(err)
 	}
 }
 

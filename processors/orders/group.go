@@ -265,7 +265,7 @@ func (g *Group) send(tx *engine.Tx) error {
 			accs, observed = append(accs, s.acc), append(observed, &s.observed)
 		}
 	}
-	drainOutboxes(observed, func(key string, value []byte) { tx.Emit(g.Names.In(topology.Observations), key, value) })
+	g.sendObserved(tx, observed)
 	return metric.DrainAll(accs, func(key string, cell *table.Cell) error {
 		value, err := cell.MarshalVT()
 		if err == nil {
@@ -273,6 +273,25 @@ func (g *Group) send(tx *engine.Tx) error {
 		}
 		return err
 	})
+}
+
+// sendObserved sends what the transaction shows of entities: a bundle, or a few, to each partition that has any of them.
+func (g *Group) sendObserved(tx *engine.Tx, observed []*outbox) {
+	topic := g.Names.In(topology.Observations)
+	bundles := make([][]byte, tx.PartitionsOf(topic))
+	drainOutboxes(observed, func(key string, value []byte) {
+		to := engine.PartitionOf(key, int32(len(bundles)))
+		if b := bundles[to]; len(b) > 0 && len(b)+len(key)+len(value) > maxObservationsBytes {
+			tx.EmitTo(topic, to, table.BundleKey, b)
+			bundles[to] = nil
+		}
+		bundles[to] = table.AppendBundle(bundles[to], key, value)
+	})
+	for to, b := range bundles {
+		if len(b) > 0 {
+			tx.EmitTo(topic, int32(to), table.BundleKey, b)
+		}
+	}
 }
 
 // held is how many records wait: each cell of an accumulator becomes a row in about three windows.

@@ -406,7 +406,8 @@ func (g *generation) nextPoll(heldPerRecord float64) int {
 
 // backlog reports that more input is buffered already than a live stream brings.
 func (g *generation) backlog() bool {
-	return g.s.client().BufferedFetchRecords() > maxPollRecords/10
+	cl := g.s.client()
+	return cl.BufferedFetchRecords() > maxPollRecords/10 || cl.BufferedFetchBytes() > backlogBytes
 }
 
 // process hands the records to their claims and returns at the barrier: goka has marked each of them.

@@ -55,6 +55,7 @@ type Config struct {
 const (
 	maxPollRecords    = 50_000
 	maxPendingRecords = 150_000 // input records in one transaction
+	backlogBytes      = 2 << 20 // buffered, where records are few and large
 	maxDirtyBytes     = 192 << 20
 	maxHeld           = 150_000 // records that wait for the commit to be sent
 	transactionLimit  = 60 * time.Second

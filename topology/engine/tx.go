@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"weir/topology/client"
 	"weir/topology/table"
 )
 
@@ -31,6 +32,12 @@ func (tx *Tx) EmitTo(topic string, partition int32, key string, value []byte) {
 	tx.g.rt.stats.emitted.Inc()
 	tx.g.s.produce(&kgo.Record{Topic: topic, Partition: partition, Key: []byte(key), Value: value}, nil)
 }
+
+// PartitionsOf is how many partitions a topic of Spec.MarkTopics has.
+func (tx *Tx) PartitionsOf(topic string) int32 { return tx.g.markPartitions[topic] }
+
+// PartitionOf is the partition among n to which records of a key go.
+func PartitionOf(key string, n int32) int32 { return client.Partition([]byte(key), n) }
 
 // markEvery is how often a partition tells the next group how far it has come.
 const markEvery = time.Second
