@@ -39,7 +39,7 @@ func TestTheAPIIsAsDescribed(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "--config-file", config, "run", up.dashboard+"/openapi.json", "--checks", "all", "--max-examples", "6", "--seed", "1",
-		"--phases", "examples,coverage,fuzzing,stateful", "--continue-on-failure", "--generation-database", "none", "--request-timeout", "30", "--warnings", "off")
+		"--phases", "examples,coverage,fuzzing,stateful", "--continue-on-failure", "--generation-database", "none", "--request-timeout", "60", "--warnings", "off")
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), "NO_COLOR=1", "COLUMNS=160")
 	out, err := cmd.CombinedOutput()
