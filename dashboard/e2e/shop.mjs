@@ -49,7 +49,7 @@ export class Shop {
 
   /** generate: orders a second that come by themselves. */
   async start(generate = 0) {
-    this.process = spawn(BINARY, ['up', '--generate', String(generate), '--seed', '7', '--rhythm=false', '--partitions', '4', '--data', join(this.folder, 'data'), '--listen', this.listen, '--kafka-listen', this.kafka],
+    this.process = spawn(BINARY, ['up', '--instance', 'weir-0', '--generate', String(generate), '--seed', '7', '--rhythm=false', '--partitions', '4', '--data', join(this.folder, 'data'), '--listen', this.listen, '--kafka-listen', this.kafka],
       { env, cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] })
     this.log = ''
     this.process.stderr.on('data', d => { this.log = (this.log + d).slice(-20_000) })
@@ -91,13 +91,13 @@ export class Shop {
 
   async counted() { return events((await this.get('/v1/status')).groups) }
 
-  /** A metric's value (or count) in one currency over so many ms up to the newest window, as the query API tells it. */
-  async total(metric, { ms = 3600e3, step = 60e3, where = '', of = 'count' } = {}) {
+  /** A metric's count, or of: 'value', over the hour up to the newest window, as the query API tells it. */
+  async total(metric, { where = '', of = 'count' } = {}) {
     const newest = await this.get('/v1/metrics/orders?window=1m&from=now-60s'), mark = Date.parse(newest.meta.watermark)
     const revenue = await this.get('/v1/metrics/revenue?window=1m&from=now-60s') // ranges end at the newest row that is not far ahead of the watermark
     const starts = [newest, revenue].flatMap(a => a.series).flatMap(s => s.points).map(p => Date.parse(p.start)).filter(t => t <= mark + 600e3)
-    const last = Math.floor(Math.max(mark, ...starts) / step) * step
-    const from = new Date(last + step - ms).toISOString(), to = new Date(last + step).toISOString()
+    const last = Math.floor(Math.max(mark, ...starts) / 60e3) * 60e3
+    const from = new Date(last + 60e3 - 3600e3).toISOString(), to = new Date(last + 60e3).toISOString()
     const answer = await this.get(`/v1/metrics/${metric}?window=all&from=${from}&to=${to}${where && '&where=' + encodeURIComponent(where)}`)
     return answer.series.flatMap(s => s.points).reduce((sum, p) => sum + Number(p[of]), 0)
   }
