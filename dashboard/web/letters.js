@@ -12,7 +12,7 @@ import * as f from './format.js'
 
 const REASONS = { json: 'No JSON object', missing_field: 'A field is missing', unknown_type: 'Unknown type of event', bad_time: 'Time cannot be read', future: 'Ahead of the clock', bad_money: 'Amount cannot be read', bad_currency: 'Unknown currency', bad_country: 'Unknown country',
   bad_value: 'A value cannot be read', too_large: 'Too large', key_mismatch: 'Key is not the order', expired: 'Older than orders are kept', refused: 'Its order is full', panic: 'Defect of weir', webhook: 'Not taken by a receiver' }
-const PAGE = 25, MOST = 500
+const PAGE = 25, MOST = 200
 const since = t => Date.now() - Date.parse(t) < 43200e3 ? f.hms(Date.parse(t)) : f.moment(Date.parse(t))
 const where = p => `${p.topic}/${p.partition}@${p.offset}`
 

@@ -61,7 +61,7 @@ const TICKS = [1, 5, 15, 60, 300, 900, 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86
 /** Where each source partition stands behind the newest. The scale is by logarithm: what is near is seen apart, what is far is seen too. */
 function Skew({ of }) {
   const list = of.data?.sources ?? [], topics = [...new Set(list.map(s => s.topic))], most = Math.max(10, ...list.map(s => s.behind_seconds)), end = TICKS.find(t => t >= most) ?? most
-  const x = s => 100 * (1 - Math.log1p(s) / Math.log1p(end)), holds = list.find(s => s.holds), ticks = TICKS.filter(t => t <= end).filter((t, i, all) => (all.length - 1 - i) % (all.length > 6 ? 2 : 1) === 0)
+  const x = s => 100 * (1 - Math.log1p(s) / Math.log1p(end)), holds = list.find(s => s.holds), ticks = TICKS.filter(t => t <= end).reduceRight((kept, t) => x(t) > 82 || kept.length && x(t) - x(kept.at(-1)) < 18 ? kept : [...kept, t], [])
   return html`<${Panel} id="p-skew" title="Watermark skew" what="each dot is a source partition" span="6" table=${() => ({ name: 'watermarks', head: ['Topic', { word: 'Partition', r: true }, { word: 'Watermark', time: true }, { word: 'Behind, s', r: true, write: v => f.number(v, 1) }, 'State'],
       rows: list.map(s => [s.topic, s.partition, Date.parse(s.watermark), s.behind_seconds, s.idle ? 'idle' : s.holds ? 'holds the watermark' : 'moves']) })}
       footer=${holds && html`<span><b class="b total">${holds.topic} p${holds.partition}</b> holds the watermark, ${f.age(holds.behind_seconds)} behind the newest</span>`}>
