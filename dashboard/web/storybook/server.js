@@ -63,7 +63,7 @@ export function serve(canned, state) {
       if (state.frames === 'error' || !snap) return this.frame({ type: 'error', id: f.id, error: snap ? PROBLEM : { ...PROBLEM, status: 404, detail: 'the storybook has no frames for ' + key } })
       const rows = (state.rows ?? (r => r))(snap.rows).map(([k, row]) => [k, state.row(structuredClone(row))])
       this.subs.set(f.id, { seq: 1, rows })
-      this.frame({ ...snap, ...meta(), type: 'snap', id: f.id, epoch: 'storybook', seq: 1, rows, more: false })
+      this.frame({ ...snap, ...meta(), type: 'snap', id: f.id, epoch: 'storybook', seq: 1, page: 0, rows, more: false })
     }
   }
   globalThis.EventSource = class extends EventTarget {
@@ -81,7 +81,7 @@ export function serve(canned, state) {
         if (!row) continue
         if (typeof row.count === 'number') row.count++
         if (typeof row.hits === 'number') row.hits++
-        s.frame({ type: 'delta', id, from: sub.seq, to: ++sub.seq, ops: [["u", key, row]], ...meta() })
+        s.frame({ type: 'delta', id, epoch: 'storybook', from: sub.seq, to: ++sub.seq, ops: [["u", key, row]], ...meta() })
         return
       }
     },
