@@ -81,7 +81,7 @@ const strip = (...names) => html`<${Strip} f=${fresh.value} ignored=${[...new Se
 function Revenue({ v, zoom, marks }) {
   const write = x => f.moneyText(x, v.cur, v.exponent), before = v.previous && v.revenue.anyBefore ? v.revenue.before : null
   return html`<${Panel} id="p-revenue" title="Revenue" what=${`${v.items ? 'of the items' : 'captured'}, ${v.cur || 'no currency yet'}, ${m.STEP_NAME[v.r.window]}`} height=${212} strip=${strip('revenue')}
-      table=${() => chartTable('revenue', v, v.revenue, before, write, x => f.major(x, v.exponent))}>
+      of=${[feeds.revenue]} table=${() => chartTable('revenue', v, v.revenue, before, write, x => f.major(x, v.exponent))}>
     <${Stateful} feeds=${[feeds.revenue]} retry=${again} empty=${!v.revenue.any && html`<${Empty} v=${v} what=${v.items ? 'No item was sold' : 'No payment was captured'} />`}>
       <${TimeBars} line=${v.line} values=${v.revenue.now} before=${before} range=${v.r.name + v.cur + v.items} write=${write} axis=${(x, top) => f.moneyAxis(x, v.cur, v.exponent, top)} marks=${marks} zoom=${zoom}
         label=${`Captured revenue in ${v.cur} over time: ${write(m.sum(v.revenue.now))} in all.`} />
@@ -92,7 +92,7 @@ function Revenue({ v, zoom, marks }) {
 function Orders({ v, zoom, marks }) {
   const write = x => f.number(x), before = v.previous && v.orders.anyBefore ? v.orders.before : null
   return html`<${Panel} id="p-orders" title=${v.things} what=${`${v.items ? 'sold' : 'created, all currencies'}, ${m.STEP_NAME[v.r.window]}`} height=${188} strip=${strip('orders')} footer=${legend(v)}
-      table=${() => chartTable(v.things.toLowerCase(), v, v.orders, before, write)}>
+      of=${[feeds.orders]} table=${() => chartTable(v.things.toLowerCase(), v, v.orders, before, write)}>
     <${Stateful} feeds=${[feeds.orders]} retry=${again} empty=${!v.orders.any && html`<${Empty} v=${v} what="No order was created" />`}>
       <${TimeBars} line=${v.line} values=${v.orders.now} before=${before} range=${v.r.name + v.items} write=${write} axis=${x => { const n = f.short(x); return n.text + n.unit }} zoom=${zoom}
         label=${`${v.things} over time: ${f.number(m.sum(v.orders.now))} in all.`} />
@@ -106,7 +106,7 @@ function Top({ v, by }) {
   const write = x => f.moneyText(x, v.cur, v.exponent), flip = name => (hasFilter(by, name) ? dropFilter : addFilter)(by, name)
   const choice = html`<label class="btn s pick"><span class="sr">Top what</span><select value=${by} onChange=${e => set({ top: e.target.value === 'category' ? '' : e.target.value })}>${Object.entries(TOPS).map(([k, [, word]]) => html`<option value=${k}>${word}</option>`)}</select><${Icon} name="down" size="12" /></label>`
   return html`<${Panel} id="p-top" title="Top" choice=${choice} what=${`${by === 'category' ? 'items sold' : by === 'channel' ? 'ordered' : 'captured'}, ${v.cur}`} height=${272} strip=${strip('top')}
-      table=${() => ({ name: 'top-' + by, head: [sentence(by), { word: v.cur, r: true, write: (_, row) => write(row[1] * 10 ** v.exponent) }, { word: 'Change', r: true, write: x => (x > 0 ? '+' : '') + f.percent(x) + ' %' }], rows: all.map(c => [c.name, f.major(c.value, v.exponent), c.change]) })}>
+      of=${[feeds.top]} table=${() => ({ name: 'top-' + by, head: [sentence(by), { word: v.cur, r: true, write: (_, row) => write(row[1] * 10 ** v.exponent) }, { word: 'Change', r: true, write: x => (x > 0 ? '+' : '') + f.percent(x) + ' %' }], rows: all.map(c => [c.name, f.major(c.value, v.exponent), c.change]) })}>
     <${Stateful} feeds=${[feeds.top]} retry=${again} empty=${all.length === 0 && html`<${Empty} v=${v} what="Nothing was sold" />`}>
       <ul class="bars wide" ref=${box}>${list.map(c => html`<li key=${c.name}><button aria-pressed=${hasFilter(by, c.name)} onClick=${() => flip(c.name)} title=${(hasFilter(by, c.name) ? 'No longer only ' : 'Only ') + c.name}>
         <span class="ell">${c.name}</span><span class="bar" style=${{ width: Math.max(1, c.value / most * 100) + '%' }}></span><span class="val">${write(c.value)}</span>${c.change == null ? html`<span></span>` : html`<${Delta} v=${c.change} text=${relative(c.change)} muted />`}</button></li>`)}</ul>
@@ -132,7 +132,7 @@ function Hours({ v }) {
   let peak = [0, 0]
   of.cells.forEach((row, i) => row.forEach((x, j) => { if (x > of.cells[peak[0]][peak[1]]) peak = [i, j] }))
   return html`<${Panel} id="p-hours" title="Category by hour" height=${272} strip=${strip('heat')} footer=${of.max > 0 && html`<${Scale} from=${f.moneyAxis(0, v.cur, v.exponent, of.max)} to=${f.moneyAxis(of.max, v.cur, v.exponent, of.max)} /><span class="sp"></span><span class="ell">${v.cur}, items sold</span>`}
-      table=${() => ({ name: 'category-by-hour', head: ['Category', { word: 'Hour', time: true }, { word: v.cur, r: true, write: (_, row) => write(row[2] * 10 ** v.exponent) }, 'Final'], rows: of.names.flatMap((n, i) => of.cells[i].map((x, j) => [n, first + j * 3600e3, f.major(x, v.exponent), j < closed ? 'yes' : 'open'])) })}>
+      of=${[feeds.heat]} table=${() => ({ name: 'category-by-hour', head: ['Category', { word: 'Hour', time: true }, { word: v.cur, r: true, write: (_, row) => write(row[2] * 10 ** v.exponent) }, 'Final'], rows: of.names.flatMap((n, i) => of.cells[i].map((x, j) => [n, first + j * 3600e3, f.major(x, v.exponent), j < closed ? 'yes' : 'open'])) })}>
     <${Stateful} feeds=${[feeds.heat]} retry=${again} empty=${of.max === 0 && html`<${Empty} v=${v} what="Nothing was sold" />`}>
       <${Heat} of=${of} first=${first} closed=${closed} write=${write} pick=${flip} picked=${n => hasFilter('category', n)}
         label=${of.max > 0 ? `Items sold by category and hour, 24 hours; the most in ${of.names[peak[0]]} at ${f.clock(first + peak[1] * 3600e3)}` : ''} />

@@ -9,12 +9,12 @@ import { to } from './router.js'
 
 /**
  * The frame of everything, the same in all states. height: of the whole panel, which it then keeps. table: () => {name, head, rows}, what the
- * panel shows as a table (see table.js), which it can be switched to and saved as.
+ * panel shows as a table (see table.js), which it can be switched to and saved as. of: the feeds that it is made of.
  */
-export function Panel({ title, what, choice, span = 4, controls, strip, footer, children, id, height, table }) {
-  const tabled = table && isTabled(id)
+export function Panel({ title, what, choice, span = 4, controls, strip, footer, children, id, height, table, of = [] }) {
+  const ready = of.every(f => f?.ready && !f.error), tabled = table && ready && isTabled(id)
   return html`<section class=${'panel c' + span + (height ? ' fixed' : '')} aria-labelledby=${id} style=${height ? { '--h': height + 'px' } : {}}>
-  <header><h2 id=${id}>${title}</h2>${choice}${what && html`<p class="ell" title=${what}>${what}</p>`}<span class="sp"></span>${controls}${table && html`<${Tools} id=${id} title=${title} table=${table} />`}</header>
+  <header><h2 id=${id}>${title}</h2>${choice}${what && html`<p class="ell" title=${what}>${what}</p>`}<span class="sp"></span>${controls}${table && html`<${Tools} id=${id} title=${title} table=${table} ready=${ready} />`}</header>
   ${strip}
   <div class=${'body' + (tabled ? ' tabled' : '')}>${tabled ? html`<${Table} title=${title} table=${table} />` : children}</div>
   ${footer && html`<footer>${footer}</footer>`}

@@ -44,6 +44,6 @@ function save(table) {
   setTimeout(() => URL.revokeObjectURL(a.href), 10_000)
 }
 
-export const Tools = ({ id, title, table }) => html`
+export const Tools = ({ id, title, table, ready }) => html`
   <button class="btn ghost s sq" aria-pressed=${isTabled(id)} onClick=${() => flip(id)} aria-label=${title + ' as a table'} title="As a table"><${Icon} name="table" size="14" /></button>
-  <button class="btn ghost s sq" onClick=${() => save(table)} aria-label=${'Save ' + title + ' as CSV'} title="Save as CSV"><${Icon} name="save" size="14" /></button>`
+  <button class="btn ghost s sq" disabled=${!ready} onClick=${() => save(table)} aria-label=${'Save ' + title + ' as CSV'} title="Save as CSV"><${Icon} name="save" size="14" /></button>`
