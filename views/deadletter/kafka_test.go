@@ -150,6 +150,26 @@ func TestOnlyTheNewestLettersAreRead(t *testing.T) {
 	}
 }
 
+func TestATopicThatIsMadeAnewIsReadAnew(t *testing.T) {
+	p := openPost(t, taken)
+	p.create(1)
+	p.send(refused(0, 0, badMoney, "o-1", "{}"), refused(0, 1, badMoney, "o-2", "{}"))
+	if l := p.list(&Filter{}); l.Total != 2 {
+		t.Fatalf("%+v", l)
+	}
+	if _, err := p.adm.DeleteTopic(t.Context(), lettersTopic); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.adm.CreateTopic(t.Context(), 1, 1, nil, lettersTopic); err != nil {
+		t.Fatal(err)
+	}
+	p.cl.PurgeTopicsFromClient(lettersTopic) // it knows the topic by its id
+	p.send(refused(0, 0, badMoney, "o-3", "{}"))
+	if l := p.list(&Filter{}); l.Total != 1 || l.Letters[0].Key.Text != "o-3" {
+		t.Errorf("%d letters, the newest of %s", l.Total, l.Letters[0].Key.Text)
+	}
+}
+
 func TestAReplayKeepsKeyPartitionAndOrder(t *testing.T) {
 	p := openPost(t, func(_, value []byte) error {
 		if string(value) == "bad" {

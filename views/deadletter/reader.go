@@ -174,11 +174,17 @@ func (r *Reader) catchUp(ctx context.Context) (unread int64, err error) {
 		return 0, err
 	}
 	r.mu.Lock()
-	r.index.forget(func(id ID) bool { return id.Offset < starts[id.Partition] })
+	r.index.forget(func(id ID) bool {
+		anew := r.positions[id.Partition] > ends[id.Partition] // the topic has been deleted meanwhile
+		return anew || id.Offset < starts[id.Partition]
+	})
 	todo := map[int32]span{}
 	most := 2 * int64(maxLetters) / int64(len(ends)) // a letter and its commit marker
 	for p, end := range ends {
 		from, known := r.positions[p]
+		if from > end {
+			from = starts[p]
+		}
 		if least := max(starts[p], end-most); !known || from < least {
 			if skipped := least - max(from, starts[p]); skipped > 0 {
 				r.index.leftOut += int(skipped / 2) // half of them are commit markers
