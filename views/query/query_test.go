@@ -367,6 +367,7 @@ func TestEqualQuestionsShareAKey(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add("window=1m&from=now-1h&by=region&where=region:eu")
 	f.Add("window=all&to=2026-01-01&quantiles=0.5&top=4")
+	f.Add("window=week&tz=Europe/Madrid&from=2026-03-01&compare=previous&by=region&top=3")
 	c := querytest.Catalogue()
 	db := querytest.New()
 	db.Watermark(noon)
