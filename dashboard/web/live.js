@@ -19,6 +19,7 @@ const QUIET_MS = 5_000 // without any frame: the connection is doubtful
 const DEAD_MS = 15_000 // … and given up
 const WELCOME_MS = 10_000 // for the server to answer hello
 const ANSWER_MS = 10_000 // … and a subscription
+const AGAIN_MS = 5_000 // after this what the server could not answer is asked again
 const STEADY_MS = 5_000 // a connection that lasts so long was a success: the next attempts are quick again
 const DENIED = 3 // websockets in a row that never opened: a proxy denies them, and server-sent events take their place
 export const STALE_S = 5
@@ -195,7 +196,7 @@ export function connect({
     core.ready = false
     if (viaStream) { reopen(); return }
     if (!welcomed) return
-    send({ type: 'unsub', id: core.id })
+    if (!core.error) send({ type: 'unsub', id: core.id }) // what was refused is not held
     ask(core)
   }
 
@@ -242,7 +243,7 @@ export function connect({
         if (core && f.error?.status === 409) core.asked = Math.min(core.asked, now() - ANSWER_MS) // our unsub was lost: watch asks anew
         else if (core && !(f.error?.status === 404 && f.error.param === 'id')) { // not: an unsub of what the server did not have
           core.error = f.error
-          core.asked = 0
+          core.asked = f.error?.status >= 500 ? now() - ANSWER_MS + AGAIN_MS : 0 // the server's trouble passes: watch asks anew
           for (const u of core.users) u.onerror(f.error)
           tell(core)
         }
