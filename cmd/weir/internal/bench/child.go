@@ -109,8 +109,10 @@ func (c *child) stop() (cpu time.Duration, peakBytes int64, err error) {
 const clockTick = 10 * time.Millisecond
 
 // cpu is the CPU time the child has used so far; 0 where /proc is missing.
-func (c *child) cpu() time.Duration {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.cmd.Process.Pid))
+func (c *child) cpu() time.Duration { return cpuOf(c.cmd.Process.Pid) }
+
+func cpuOf(pid int) time.Duration {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
 	}

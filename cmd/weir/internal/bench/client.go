@@ -33,6 +33,9 @@ var palette = []string{
 // stuckBuffer is the receive buffer of a client that never reads, so that it stands in the server's way at once.
 const stuckBuffer = 4 << 10
 
+// stuckInterval is what such a client subscribes with, so that the server has more for it than sockets hold.
+const stuckInterval = 100 * time.Millisecond
+
 // checkEvery is how many clients share one that holds its frames to the protocol's first rule.
 const checkEvery = 64
 
@@ -46,7 +49,7 @@ func (l *loaded) open(ctx context.Context, i int, stuck bool, subs int) error {
 		}
 	}
 	d := websocket.Dialer{Subprotocols: []string{"weir.v1"}, HandshakeTimeout: time.Minute, NetDialContext: network.DialContext,
-		ReadBufferSize: 1024, WriteBufferSize: 512}
+		ReadBufferSize: 4096, WriteBufferSize: 512}
 	ws, _, err := d.DialContext(ctx, l.url, nil)
 	if err != nil {
 		return err
@@ -57,9 +60,13 @@ func (l *loaded) open(ctx context.Context, i int, stuck bool, subs int) error {
 	if err := ws.WriteMessage(websocket.TextMessage, []byte(`{"type":"hello"}`)); err != nil {
 		return err
 	}
+	interval := l.o.Interval
+	if stuck {
+		interval = stuckInterval
+	}
 	for k := range subs {
 		n := (i + k) % len(palette)
-		frame := fmt.Sprintf(`{"type":"sub","id":"p%d",%s,"interval_ms":%d}`, n, palette[n], l.o.Interval.Milliseconds())
+		frame := fmt.Sprintf(`{"type":"sub","id":"p%d",%s,"interval_ms":%d}`, n, palette[n], interval.Milliseconds())
 		if err := ws.WriteMessage(websocket.TextMessage, []byte(frame)); err != nil {
 			return err
 		}
@@ -104,7 +111,11 @@ func (l *loaded) follow(ws *websocket.Conn, check bool) {
 		if check {
 			l.note(follows(held, frame))
 		}
-		if !bytes.HasPrefix(frame, []byte(`{"type":"delta"`)) || !l.measuring.Load() {
+		if !bytes.HasPrefix(frame, []byte(`{"type":"delta"`)) {
+			continue
+		}
+		l.deltas.Add(1)
+		if !l.measuring.Load() {
 			continue
 		}
 		if at, ok := timeAt(frame, `"server_time":"`); ok {

@@ -40,6 +40,7 @@ type Clients struct {
 	Resident       int64         // with the load, the mean over the measured time
 	InUse          int64         // heap and stacks in use that the load added, as the server tells; 0 where it does not
 	CPU            time.Duration // of the server in the measured time
+	OwnCPU         time.Duration // of the clients, which share the machine with it
 	Lost           int64         // readers whose connection ended
 	Dropped        int64         // stuck clients that the server has closed
 	Load           [2]string     // load averages before and after
@@ -61,10 +62,10 @@ func (c Clients) String() string {
 	o := c.Options
 	return fmt.Sprintf("clients=%d subs=%d stuck=%d interval=%s frames=%d rate=%.0f/s delay_ms %s age_ms %s\n"+
 		"MEMORY base_mb=%d loaded_mb=%d kb_per_connection=%.1f heap_and_stacks_kb_per_connection=%.1f\n"+
-		"SERVER cpu_cores=%.2f cpu_us_per_frame=%.1f readers_lost=%d stuck_closed=%d load_before=%s load_after=%s",
+		"SERVER cpu_cores=%.2f clients_cpu_cores=%.2f cpu_us_per_frame=%.1f readers_lost=%d stuck_closed=%d load_before=%s load_after=%s",
 		o.Clients, o.Subs, c.Stuck, o.Interval, c.Frames, float64(c.Frames)/o.Measure.Seconds(), c.Delay, c.Age,
 		c.BasePerProcess>>20, c.Resident>>20, c.PerConnection()/1024, float64(c.InUse)/float64(o.Clients)/1024,
-		c.CPU.Seconds()/o.Measure.Seconds(), float64(c.CPU.Microseconds())/float64(max(c.Frames, 1)), c.Lost, c.Dropped, c.Load[0], c.Load[1])
+		c.CPU.Seconds()/o.Measure.Seconds(), c.OwnCPU.Seconds()/o.Measure.Seconds(), float64(c.CPU.Microseconds())/float64(max(c.Frames, 1)), c.Lost, c.Dropped, c.Load[0], c.Load[1])
 }
 
 // dialers is how many connections are opened at once.
@@ -86,6 +87,9 @@ func RunClients(ctx context.Context, o ClientOptions) (c Clients, err error) {
 			return c, err
 		}
 	}
+	if err := l.await(ctx); err != nil {
+		return c, err
+	}
 	if err := wait(ctx, o.Warm/2); err != nil {
 		return c, err
 	}
@@ -100,7 +104,7 @@ func RunClients(ctx context.Context, o ClientOptions) (c Clients, err error) {
 		return c, err
 	}
 	l.measuring.Store(true)
-	cpu, samples := server.cpu(), int64(0)
+	cpu, own, samples := server.cpu(), cpuOf(os.Getpid()), int64(0)
 	for began := time.Now(); time.Since(began) < o.Measure; samples++ {
 		if err := errors.Join(wait(ctx, time.Second), server.check()); err != nil {
 			return c, err
@@ -113,7 +117,7 @@ func RunClients(ctx context.Context, o ClientOptions) (c Clients, err error) {
 		o.Progress("measuring", int(time.Since(began).Seconds()), int(o.Measure.Seconds()))
 	}
 	l.measuring.Store(false)
-	c.CPU, c.Resident = server.cpu()-cpu, c.Resident/max(samples, 1)
+	c.CPU, c.OwnCPU, c.Resident = server.cpu()-cpu, cpuOf(os.Getpid())-own, c.Resident/max(samples, 1)
 	if used := server.inUse(ctx); used > 0 && base > 0 {
 		c.InUse = used - base
 	}
@@ -125,7 +129,7 @@ func RunClients(ctx context.Context, o ClientOptions) (c Clients, err error) {
 		return c, fmt.Errorf("a client that reads: %w", err)
 	}
 	if c.Frames == 0 {
-		return c, errors.New("no client saw a change")
+		return c, fmt.Errorf("no client saw a change in the measured time, after %d before it", l.deltas.Load())
 	}
 	return c, nil
 }
@@ -178,6 +182,22 @@ func (l *loaded) openAll(ctx context.Context, stuck int) error {
 	}
 	if err := g.Wait(); err != nil {
 		return fmt.Errorf("opening %d connections (each takes a file here and one at the server; ulimit -n tells how many there may be): %w", l.o.Clients, err)
+	}
+	return nil
+}
+
+// flowWithin is how long the shop may take until its first orders are seen.
+const flowWithin = time.Minute
+
+// await waits until changes come.
+func (l *loaded) await(ctx context.Context) error {
+	for began := time.Now(); l.deltas.Load() == 0; {
+		if err := errors.Join(l.broken(), wait(ctx, sampleEvery)); err != nil {
+			return err
+		}
+		if time.Since(began) > flowWithin {
+			return fmt.Errorf("the shop's orders did not come to the view server within %v", flowWithin)
+		}
 	}
 	return nil
 }
@@ -245,6 +265,7 @@ type loaded struct {
 	measuring  atomic.Bool
 	closing    atomic.Bool
 	lost       atomic.Int64
+	deltas     atomic.Int64
 	wait       sync.WaitGroup
 
 	mu    sync.Mutex
