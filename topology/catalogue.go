@@ -10,7 +10,7 @@ const (
 	Shipments = "shipments"
 
 	Deltas       = "weir-deltas"         // orders → metrics: table.Cell, key = metric row
-	Observations = "weir-observations"   // orders → entities: sequences of table.Observation, key kind:id
+	Observations = "weir-observations"   // orders → entities: bundles of table.Observation (table.BundleKey), a few records a transaction
 	Findings     = "weir-findings"       // orders and entities → alerts: table.Finding, key = the alert's entity, kind:id
 	Commands     = "weir-alert-commands" // views → alerts: table.Decision, key as of findings
 	Alerts       = "alerts"              // alerts → whoever wants them: CloudEvents in JSON, key as of findings

@@ -1,7 +1,7 @@
 // Package entities is the group that remembers what each entity has done: a customer, a card, an ip, a device.
 //
 // It is the second station of an event in fraud: group orders sends what an event means to each entity concerned (weir-observations,
-// key kind:id); this group keeps the observations in the entity's row, reads the features that rules ask of it as of the event's own
+// bundled by partition); this group keeps the observations in the entity's row, reads the features that rules ask of it as of the event's own
 // time, decides the parts of rules that hang on them, and tells group alerts what holds, and what holds no longer (weir-findings).
 //
 //	step.go      Step: record + row → row + findings; pure
