@@ -19,7 +19,6 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/gorilla/websocket"
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 
@@ -210,7 +209,7 @@ func (s served) check(t *testing.T, e expression) {
 				return nil
 			}
 			for _, m := range n.LabelMatchers {
-				if m.Name != labels.MetricName && !s[n.Name][m.Name] {
+				if m.Name != model.MetricNameLabel && !s[n.Name][m.Name] {
 					t.Errorf("%s: %s has no label %q", e.from, n.Name, m.Name)
 				}
 			}

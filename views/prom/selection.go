@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"weir/topology/metric"
@@ -20,7 +21,7 @@ const (
 	labelValue    = "value"
 
 	byTotal     = "total" // by no label at all
-	nameLabel   = labels.MetricName
+	nameLabel   = model.MetricNameLabel
 	currencyKey = "currency"
 )
 
