@@ -22,17 +22,26 @@ await drawn(page)
 const paint = await page.evaluate(`performance.getEntriesByName('first-contentful-paint')[0].startTime`)
 const settled = await page.evaluate('performance.now()')
 const cdp = await page.context().newCDPSession(page)
-const heap = async () => { await cdp.send('HeapProfiler.collectGarbage'); return (await cdp.send('Runtime.getHeapUsage')).usedSize / 1e6 }
+const collected = [] // when the heap was measured: the collection is ours, and no task of the page
+const heap = async () => {
+  const from = await page.evaluate('performance.now()')
+  await cdp.send('HeapProfiler.collectGarbage')
+  collected.push([from, await page.evaluate('performance.now()')])
+  return (await cdp.send('Runtime.getHeapUsage')).usedSize / 1e6
+}
+const spent = async name => (await cdp.send('Performance.getMetrics')).metrics.find(m => m.name === name).value
+await cdp.send('Performance.enable')
 await wait(5000)
-const began = Date.now(), first = deltas, heaps = [await heap()]
+const heaps = [await heap()], began = Date.now(), first = deltas, script = await spent('ScriptDuration'), task = await spent('TaskDuration')
 for (let i = 0; i < SAMPLES; i++) { await wait(seconds * 1000 / SAMPLES); heaps.push(await heap()) }
-const took = (Date.now() - began) / 1000, tasks = await page.evaluate('window.tasks'), cpu = (await cdp.send('Performance.enable'), await cdp.send('Performance.getMetrics')).metrics
+const took = (Date.now() - began) / 1000, tasks = await page.evaluate('window.tasks')
+const share = async (name, before) => ((await spent(name) - before) / took * 100).toFixed(1)
 const longest = list => list.reduce((m, [, d]) => Math.max(m, d), 0).toFixed(0)
-const early = tasks.filter(([at]) => at < settled), late = tasks.filter(([at]) => at >= settled)
+const early = tasks.filter(([at]) => at < settled), late = tasks.filter(([at, ms]) => at >= settled && !collected.some(([from, to]) => at < to && at + ms > from))
 console.log(`first contentful paint   ${paint.toFixed(0)} ms, drawn after ${settled.toFixed(0)} ms
 deltas                   ${((deltas - first) / took).toFixed(1)} a second over ${took.toFixed(0)} s, ${(bytes / 1e6).toFixed(1)} MB received
 long tasks (over 50 ms)  ${early.length} while it opened (longest ${longest(early)} ms), ${late.length} after (longest ${longest(late)} ms)
-script                   ${(cpu.find(m => m.name === 'ScriptDuration').value / took * 100).toFixed(1)} % of a core, all tasks ${(cpu.find(m => m.name === 'TaskDuration').value / took * 100).toFixed(1)} %
+script                   ${await share('ScriptDuration', script)} % of a core, all tasks ${await share('TaskDuration', task)} %, collections included
 heap after a collection  ${heaps.map(h => h.toFixed(1)).join(' ')} MB
 wrong                    ${JSON.stringify(page.wrong)}`)
 await browser.close()
