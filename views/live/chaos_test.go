@@ -452,8 +452,19 @@ func (f *follower) live(ctx context.Context) {
 		f.ask(f.subs[id])
 	}
 	f.mu.Unlock()
-	watch := time.AfterFunc(answerWithin, func() { f.watch(ws) })
-	defer watch.Stop()
+	over, watched := make(chan struct{}), make(chan struct{})
+	defer func() { close(over); <-watched }()
+	go func() {
+		defer close(watched)
+		for {
+			select {
+			case <-over:
+				return
+			case <-time.After(answerWithin / 2):
+				f.watch(ws)
+			}
+		}
+	}()
 	for {
 		_, data, err := ws.ReadMessage()
 		if err != nil || ctx.Err() != nil {
@@ -462,14 +473,7 @@ func (f *follower) live(ctx context.Context) {
 		f.mu.Lock()
 		f.take(data)
 		f.moved.Broadcast()
-		again := false
-		for _, s := range f.subs {
-			again = again || !s.asked.IsZero()
-		}
 		f.mu.Unlock()
-		if again {
-			watch.Reset(answerWithin)
-		}
 	}
 }
 
@@ -481,7 +485,7 @@ func (f *follower) watch(ws *websocket.Conn) {
 		return
 	}
 	for _, s := range f.subs {
-		if !s.asked.IsZero() && time.Since(s.asked) >= answerWithin/2 {
+		if !s.asked.IsZero() && time.Since(s.asked) >= answerWithin {
 			f.again(s)
 		}
 	}
