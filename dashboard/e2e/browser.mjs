@@ -53,6 +53,7 @@ export const chip = text('.fresh')
 
 /** No part of the page is wider than the window. */
 export async function fits(page, what) {
+  await page.waitForFunction(() => document.documentElement.scrollWidth <= innerWidth, null, { timeout: 3000 }).catch(() => {}) // what is drawn to size is drawn anew
   const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth
     ? [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5).map(e => e.tagName + '.' + e.className) : [])
   assert.deepEqual(wide, [], `${what} is wider than its window of ${page.viewportSize().width} px`)

@@ -30,6 +30,8 @@ export function work(at) {
     await press('z')
     await shows(page, 'the notice', toast, 'Undone')
     await becomes(shop, ids[1], 'open')
+    await shows(page, 'its state', text('.dhead .pill'), 'Open')
+    await shows(page, 'that nothing is being decided', `document.querySelectorAll('.decide button[aria-busy=true], .decide .duo button:disabled').length`, 0)
 
     await press('s')
     await shows(page, 'the notice', toast, /^Snoozed until /)
