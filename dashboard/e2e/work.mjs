@@ -21,6 +21,8 @@ export function work(at) {
     await press('k')
     await shows(page, 'the second again after k', chosen, ids[1])
     await shows(page, 'it in the address', `location.pathname`, '/fraud/' + ids[1])
+    await shows(page, 'the alert', `document.querySelector('.dhead').textContent.includes('2 of ' + document.querySelectorAll('.q').length) && !!document.querySelector('.dhead .title')`, true)
+    await shows(page, 'the focus on its row', `document.activeElement.id`, 'q-' + ids[1])
     await press('o')
     await shows(page, 'the focus on the alert', `document.activeElement.className`, /title/)
 

@@ -59,10 +59,10 @@ export function Fraud() {
   useEffect(() => { if (!chosen && wide.matches && view.ids.length) select(view.ids[0]) })
   useEffect(() => { document.body.classList.toggle('detail', !!chosen); return () => document.body.classList.remove('detail') }, [!!chosen])
   useEffect(() => { setConflict(null); setReason(''); showSheet(false) }, [chosen])
-  useEffect(() => { if (work.focus) { work.focus = false; document.getElementById('q-' + chosen)?.focus() } })
+  useEffect(() => { if (work.focus === true || work.focus && work.focus === chosen) { work.focus = false; document.getElementById('q-' + chosen)?.focus() } })
 
   function select(id, push) { go((id ? to('fraud', id) : '/fraud') + location.search, !push) }
-  const move = step => { if (!view.ids.length) return; work.focus = true; select(view.ids[Math.max(0, Math.min(view.ids.length - 1, at + step))] ?? view.ids[0]) }
+  const move = step => { if (!view.ids.length) return; work.focus = view.ids[Math.max(0, Math.min(view.ids.length - 1, at + step))] ?? view.ids[0]; select(work.focus) }
   const opened = () => { if (chosen) setTimeout(() => document.querySelector('.dhead .title')?.focus()) }
   const release = () => { check(new Set()); work.released = true; list.current?.scrollTo(0, 0); redraw() }
   const toggle = id => { const next = new Set(checked); next.delete(id) || next.add(id); check(next) }
