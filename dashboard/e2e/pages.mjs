@@ -20,7 +20,7 @@ export async function pages(shop) {
 
 /** When a page has drawn what it asked for. */
 export async function drawn(page) {
-  await page.waitForSelector('h1, h2')
+  await page.waitForSelector('h1:visible, h2:visible')
   await page.waitForLoadState('networkidle')
   await page.waitForFunction(() => !document.querySelector('[aria-busy=true], .sk'))
 }
