@@ -26,10 +26,18 @@ copy. Start as many as needed.`,
 // collector counts as live: at Go's own 100 it would keep as much again for garbage that there is not.
 const serveGC = 30
 
-func serve(ctx context.Context, a *app, _ []string) error {
+// upGC is that of `weir up`, which is left running on a laptop: 226 MB instead of 291 after a minute of a shop's orders, for a tenth more CPU.
+const upGC = 50
+
+// collect sets the percentage, unless $GOGC does.
+func collect(percent int) {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(serveGC)
+		debug.SetGCPercent(percent)
 	}
+}
+
+func serve(ctx context.Context, a *app, _ []string) error {
+	collect(serveGC)
 	lock, err := lockFolder(a.ViewsDir())
 	if err != nil {
 		return err

@@ -32,6 +32,7 @@ groups, the dashboard with the HTTP API, and a shop that makes orders. Whatever 
 }
 
 func up(ctx context.Context, a *app, _ []string) error {
+	collect(upGC)
 	if err := a.closeShopUnlessRead(); err != nil {
 		return err
 	}
