@@ -98,6 +98,7 @@ type consumer struct {
 	close        func() // ends idle connections to the receiver
 
 	startedAt time.Time
+	connected chan struct{} // closed once cl and adm are set: the client calls back from its own goroutines before it is returned
 	cl        *kgo.Client
 	adm       *kadm.Client
 	// committing is held while positions are on their way to Kafka, so that a late commit cannot overtake a partition's next owner.
@@ -115,11 +116,12 @@ func (c *consumer) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.startedAt = time.Now()
+	c.startedAt, c.connected = time.Now(), make(chan struct{})
 	if c.cl, err = kgo.NewClient(opts...); err != nil {
 		return fmt.Errorf("webhooks: %s: %w", c.receiver.Name, err)
 	}
 	c.adm = kadm.NewClient(c.cl)
+	close(c.connected)
 	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSending()
 	var loops sync.WaitGroup
@@ -139,6 +141,7 @@ func (c *consumer) run(ctx context.Context) error {
 // begin is told where the group stands in partitions that are new here. Where it has no position it starts with what was written since
 // this process began.
 func (c *consumer) begin(ctx context.Context, all map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	<-c.connected
 	var since kadm.ListedOffsets
 	for partition, o := range all[c.topic] {
 		at := o.EpochOffset().Offset
@@ -164,6 +167,7 @@ func (c *consumer) begin(ctx context.Context, all map[string]map[int32]kgo.Offse
 
 // revoked lets what is under way end, commits, and gives the partitions away.
 func (c *consumer) revoked(ctx context.Context, _ *kgo.Client, gone map[string][]int32) {
+	<-c.connected
 	partitions := gone[c.topic]
 	if len(partitions) == 0 {
 		return
