@@ -51,6 +51,7 @@ type view struct {
 	arriving   sync.Map     // partition → *arriving
 	asOf       atomic.Int64 // Unix ms of the newest record that readers see
 	marksMoved atomic.Bool
+	marksMu    sync.Mutex // held while marks that moved are read: whoever asks meanwhile waits for them. Before progressMu and mu.
 
 	progressMu sync.Mutex
 	partitions []PartitionState
@@ -306,15 +307,7 @@ func present(states []PartitionState) int {
 
 // Progress implements query.Metrics.
 func (v *view) Progress() query.Progress {
-	if v.marksMoved.Swap(false) {
-		if err := v.readMarks(); err != nil {
-			v.marksMoved.Store(true) // again next time
-			var starting *query.NotReadyError
-			if !errors.As(err, &starting) {
-				v.log.Warn("the marks of a table cannot be read", "error", err)
-			}
-		}
-	}
+	v.renewMarks()
 	v.progressMu.Lock()
 	defer v.progressMu.Unlock()
 	p := query.Progress{Watermark: v.watermark, Expected: len(v.partitions), Present: present(v.partitions)}
@@ -325,6 +318,23 @@ func (v *view) Progress() query.Progress {
 		p.AsOf = time.UnixMilli(ms).UTC()
 	}
 	return p
+}
+
+// renewMarks reads the marks if they moved. Invariant: whoever was told that they moved sees them after this, also if another asked
+// first and is still reading.
+func (v *view) renewMarks() {
+	v.marksMu.Lock()
+	defer v.marksMu.Unlock()
+	if !v.marksMoved.Swap(false) {
+		return
+	}
+	if err := v.readMarks(); err != nil {
+		v.marksMoved.Store(true) // again next time
+		var starting *query.NotReadyError
+		if !errors.As(err, &starting) {
+			v.log.Warn("the marks of a table cannot be read", "error", err)
+		}
+	}
 }
 
 // Partitions are the states of all partitions, and the error that keeps the view from running, if there is one.
