@@ -259,6 +259,32 @@ func (r *running) settled(n int64) api.Status {
 		}
 		return ""
 	})
+	return r.keptUp()
+}
+
+// keptUp waits until no group has a lag, as measured after this was called: lags are asked for once a second at most. The first
+// measurement that is told afterwards may have begun before.
+func (r *running) keptUp() (s api.Status) {
+	r.t.Helper()
+	since, later := time.Now(), 0
+	r.eventually("the groups do not keep up", func() string {
+		var ok bool
+		if s, ok = r.status(); !ok || s.Measured.At == nil {
+			return "lags are not measured"
+		}
+		if s.Measured.At.After(since) {
+			since, later = *s.Measured.At, later+1
+		}
+		if later < 2 {
+			return "lags are not measured"
+		}
+		for _, g := range s.Groups {
+			if g.LagRecords != 0 {
+				return fmt.Sprintf("group %s has a lag of %d records", g.Name, g.LagRecords)
+			}
+		}
+		return ""
+	})
 	return s
 }
 
@@ -359,7 +385,7 @@ func (r *running) tables() (rows tables) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.eventually("rows are due", func() string {
+	read := func() string {
 		rows = tables{orders: readTable(r.t, cl, topology.TableOrders), cells: readTable(r.t, cl, topology.TableMetrics), counters: map[string]int64{}}
 		takeMarks(r.t, rows.orders, rows.counters)
 		watermarks := takeMarks(r.t, rows.cells, rows.counters)
@@ -381,7 +407,12 @@ func (r *running) tables() (rows tables) {
 			return fmt.Sprintf("%d of %d metric rows", due, len(rows.cells))
 		}
 		return ""
-	})
+	}
+	r.eventually("rows are due", read)
+	if r.api != "" { // what came of the last rows that were due, such as sessions that closed, is counted once the groups have read it
+		r.keptUp()
+		r.eventually("rows are due", read)
+	}
 	return rows
 }
 
