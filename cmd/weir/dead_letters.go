@@ -78,7 +78,7 @@ func (f *letterFilter) flags(c *cobra.Command, limit int) {
 
 // filter checks the flags: a reason that does not exist would find nothing, and nobody would know why.
 func (f *letterFilter) filter(most int) (*deadletter.Filter, error) {
-	known := append(event.Reasons(), "webhook")
+	known := append(event.Reasons(), event.ReasonWebhook)
 	for _, r := range f.reasons {
 		if !slices.Contains(known, event.Reason(r)) {
 			return nil, &usageError{fmt.Errorf("there is no reason %q; there are %s", r, joined(known))}
@@ -196,7 +196,7 @@ func newDeadLettersShow(sys system) *cobra.Command {
 	return deadLettersCommand(sys, use, &cobra.Command{
 		Short:   "Show one dead letter whole, and what to do about it",
 		Example: "  weir dead-letters show 3@17",
-		Args:    letterIDs("show ID", 1, 1),
+		Args:    letterIDs(use, 1, 1),
 	}, func(ctx context.Context, a *app, letters *deadletter.Reader, args []string) error {
 		id, err := deadletter.ParseID(args[0])
 		if err != nil {

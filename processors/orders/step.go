@@ -231,14 +231,14 @@ func insert(row *table.Order, k sortKey) *table.Entry {
 func fill(e *table.Entry, in *Input, row *table.Order) {
 	ev := in.Event
 	e.AmountMinor, e.Currency = ev.AmountMinor, ev.Currency
-	if !ev.HasAmount && !isPayment(ev.Type) { // an order's entry has a currency if and only if it has a total
+	if !ev.HasAmount && !ev.Type.IsPayment() { // an order's entry has a currency if and only if it has a total
 		e.Currency = ""
 	}
 	switch {
-	case isPayment(ev.Type):
+	case ev.Type.IsPayment():
 		e.Source, e.Reference, e.Country, e.Reason = ev.Method, ev.PaymentID, ev.Card.Country, ev.DeclineCode
 		fillPayment(e, ev)
-	case isShipment(ev.Type):
+	case ev.Type.IsShipment():
 		e.Source, e.Reference, e.Country = ev.Carrier, ev.ShipmentID, ev.Country
 		e.ExpectedAtMs = int64(ev.ExpectedAt)
 	default:
@@ -246,7 +246,7 @@ func fill(e *table.Entry, in *Input, row *table.Order) {
 	}
 	e.EventId = ev.ID
 	e.Topic, e.Offset, e.ArrivedAtMs, e.Counted = in.Record.Topic, in.Record.Offset, int64(in.Record.ArrivedAt), false
-	if isShipment(ev.Type) && e.ExpectedAtMs == 0 {
+	if ev.Type.IsShipment() && e.ExpectedAtMs == 0 {
 		e.ExpectedAtMs = firstExpected(row, e)
 	}
 }
@@ -272,7 +272,7 @@ func client(c *event.Client) *table.Client {
 func firstExpected(row *table.Order, e *table.Entry) int64 {
 	var first *table.Entry
 	for _, other := range row.Entries {
-		if other != e && isShipment(event.Type(other.Type)) && other.ExpectedAtMs != 0 && other.Reference == e.Reference &&
+		if other != e && event.Type(other.Type).IsShipment() && other.ExpectedAtMs != 0 && other.Reference == e.Reference &&
 			other.Topic == e.Topic && (first == nil || other.Offset < first.Offset) {
 			first = other
 		}
@@ -282,9 +282,6 @@ func firstExpected(row *table.Order, e *table.Entry) int64 {
 	}
 	return first.ExpectedAtMs
 }
-
-func isPayment(t event.Type) bool  { return t >= event.PaymentAttempted && t < event.ShipmentCreated }
-func isShipment(t event.Type) bool { return t >= event.ShipmentCreated }
 
 // setFacts takes the order's own facts. They do not change again: they label everything that is counted of this order.
 func setFacts(row *table.Order, ev *event.Event) {

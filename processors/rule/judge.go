@@ -554,7 +554,7 @@ func (j *judging) entity(kind string, e *table.Entry) string {
 	case "customer":
 		id = o.CustomerId
 	case "payment":
-		if t := event.Type(e.GetType()); t >= event.PaymentAttempted && t < event.ShipmentCreated {
+		if event.Type(e.GetType()).IsPayment() {
 			id = e.GetReference()
 		}
 	case "card":
@@ -569,7 +569,7 @@ func (j *judging) entity(kind string, e *table.Entry) string {
 		id = o.ShippingAddressHash
 	}
 	if id == "" {
-		return "order:" + j.orderID
+		return table.OrderEntity(j.orderID)
 	}
 	return kind + ":" + clip(id)
 }

@@ -27,6 +27,8 @@ const (
 	ReasonExpired Reason = "expired" // older than the retention of orders: whether it was counted before cannot be told
 	ReasonRefused Reason = "refused" // its order has as many events as an order can have
 	ReasonPanic   Reason = "panic"   // processing it failed in a way that is a defect of weir
+
+	ReasonWebhook Reason = "webhook" // an alert that a receiver did not take: no record of a source topic, so not among Reasons
 )
 
 // Reasons returns every reason.
@@ -62,6 +64,8 @@ const (
 	// HeaderSize is on a dead letter that was cut because it did not fit: how many bytes the record's key, value and headers had. The
 	// whole record is where the other headers say.
 	HeaderSize = "weir-size"
+	// HeaderReceiver is on a dead letter of ReasonWebhook: who did not take it.
+	HeaderReceiver = "weir-receiver"
 )
 
 // DeadLetterHeaders describes a refused record by its reason and by where it stands. An error that is not Malformed has

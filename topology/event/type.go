@@ -82,14 +82,20 @@ func (t Type) stream() stream {
 	switch {
 	case t.String() == "":
 		return noStream
-	case t < PaymentAttempted:
-		return orders
-	case t < ShipmentCreated:
+	case t.IsPayment():
 		return payments
-	default:
+	case t.IsShipment():
 		return shipments
+	default:
+		return orders
 	}
 }
+
+// IsPayment reports whether events of the type are of the stream of payments.
+func (t Type) IsPayment() bool { return t >= PaymentAttempted && t < ShipmentCreated }
+
+// IsShipment reports whether events of the type are of the stream of shipments.
+func (t Type) IsShipment() bool { return t >= ShipmentCreated }
 
 // typeList names all types for a person who wrote another one.
 func typeList() string {

@@ -117,9 +117,9 @@ func orderEntries(id string, partition int32, row *table.Order) []TimelineEntry 
 
 func streamOf(t event.Type) string {
 	switch {
-	case t >= event.ShipmentCreated:
+	case t.IsShipment():
 		return "shipment"
-	case t >= event.PaymentAttempted:
+	case t.IsPayment():
 		return "payment"
 	}
 	return "order"

@@ -89,7 +89,7 @@ func FuzzALetterIsDecodedWhateverItHolds(f *testing.F) {
 }
 
 func TestEveryReasonHasAdvice(t *testing.T) {
-	for _, r := range append(event.Reasons(), reasonWebhook) {
+	for _, r := range append(event.Reasons(), event.ReasonWebhook) {
 		if _, ok := advice[r]; !ok {
 			t.Errorf("nobody is told what to do about %s", r)
 		}
@@ -125,14 +125,14 @@ func TestWhatMayBeReplayed(t *testing.T) {
 		"would be taken now":         {at(badMoney, nil), taken, true, false},
 		"would be refused again":     {at(badMoney, nil), still, false, true},
 		"of a topic between groups":  {at(badMoney, func(l *Letter) { l.Place.Topic = "weir-findings" }), taken, false, false},
-		"an alert for a receiver":    {at(&event.Malformed{Reason: reasonWebhook}, nil), taken, false, false},
+		"an alert for a receiver":    {at(&event.Malformed{Reason: event.ReasonWebhook}, nil), taken, false, false},
 		"cut":                        {at(badMoney, func(l *Letter) { l.WasBytes = 2e6 }), taken, false, false},
 		"older than the retention":   {at(&event.Malformed{Reason: event.ReasonExpired}, nil), taken, false, true},
 		"of an order that is full":   {at(&event.Malformed{Reason: event.ReasonRefused}, nil), taken, false, true},
 		"a defect that was mended":   {at(&event.Malformed{Reason: event.ReasonPanic}, nil), taken, true, false},
 		"of the future that is past": {at(&event.Malformed{Reason: event.ReasonFuture}, nil), taken, true, false},
 	} {
-		v := judge(c.letter, c.sources, nil, nil, true)
+		v := judge(c.letter, c.sources, nil, nil)
 		if v.Can != c.can || v.Force != c.force || v.Can != (v.Why == "") {
 			t.Errorf("%s: %+v", name, v)
 		}

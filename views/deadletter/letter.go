@@ -174,15 +174,12 @@ func decode(r *kgo.Record, valueLimit int) (*Letter, *note) {
 	}
 	l.ID, l.Place = l.id.String(), place
 	l.Reason, l.Detail = event.Reason(own[event.HeaderReason]), strings.TrimPrefix(own[event.HeaderDetail], own[event.HeaderReason]+": ")
-	l.WasBytes, l.Receiver = number(own[event.HeaderSize]), own[headerReceiver]
+	l.WasBytes, l.Receiver = number(own[event.HeaderSize]), own[event.HeaderReceiver]
 	l.ReplayOf, l.Replays = own[HeaderReplay], int(number(own[HeaderReplays]))
 	l.OrderID, l.EventID = ids(r.Value)
 	l.WhatToDo = whatToDo(l.Reason)
 	return l, nil
 }
-
-// headerReceiver is what package webhook writes beside a letter.
-const headerReceiver = "weir-receiver"
 
 // isOwn tells weir's own headers from those that a record came with.
 func isOwn(name string) bool { return strings.HasPrefix(name, "weir-") }

@@ -107,7 +107,7 @@ func (r *Reader) Get(ctx context.Context, id ID) (*Letter, error) {
 	defer cancel()
 	err := r.pick(ctx, []ID{id}, func(rec *kgo.Record) error {
 		if l, _ := decode(rec, wholeValue); l != nil {
-			l.Replay = judge(l, r.cfg.Sources, rec.Key, rec.Value, true)
+			l.Replay = judge(l, r.cfg.Sources, rec.Key, rec.Value)
 			found = l
 		}
 		return nil
@@ -162,7 +162,7 @@ func (r *Reader) look(ctx context.Context) error {
 func (r *Reader) judgeAgain() {
 	for _, l := range r.index.letters {
 		if l.value != nil {
-			l.Replay = judge(l, r.cfg.Sources, l.key, l.value, true)
+			l.Replay = judge(l, r.cfg.Sources, l.key, l.value)
 		}
 	}
 }
@@ -231,7 +231,7 @@ func (r *Reader) take(records []*kgo.Record) {
 		if l == nil {
 			continue
 		}
-		l.Replay = judge(l, r.cfg.Sources, rec.Key, rec.Value, true)
+		l.Replay = judge(l, r.cfg.Sources, rec.Key, rec.Value)
 		if l.Reason == event.ReasonFuture && len(rec.Value) <= listedValue && len(rec.Key) <= shownKey {
 			l.key, l.value = slices.Clone(rec.Key), slices.Clone(rec.Value)
 		}

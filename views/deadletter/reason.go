@@ -6,9 +6,6 @@ import (
 	"weir/topology/event"
 )
 
-// reasonWebhook is package webhook's, which stands beside this one.
-const reasonWebhook event.Reason = "webhook"
-
 // advice is what a person does about a reason.
 var advice = map[event.Reason]string{
 	event.ReasonJSON:         "Mend the producer: a value is one JSON object in UTF-8 with each field once. Send the event again with the same id.",
@@ -25,7 +22,7 @@ var advice = map[event.Reason]string{
 	event.ReasonExpired:      "The order's row has gone by orders.retention, so whether the event was counted before cannot be told. Replay by force only if it was not.",
 	event.ReasonRefused:      "The order has as many events as one can have; look at its timeline for a producer that repeats itself.",
 	event.ReasonPanic:        "A defect of weir: the log has the stack; please report it. Replay after the update that mends it.",
-	reasonWebhook:            "The receiver did not take the alert. Mend the receiver; reset its consumer group weir-webhooks-NAME to have it told again.",
+	event.ReasonWebhook:      "The receiver did not take the alert. Mend the receiver; reset its consumer group weir-webhooks-NAME to have it told again.",
 }
 
 func whatToDo(r event.Reason) string {
@@ -45,11 +42,11 @@ type ReplayVerdict struct {
 // Check tells whether a record would be understood now, by the parser of its topic; its error is why not.
 type Check func(key, value []byte) error
 
-// judge decides on one letter. whole tells that value is all of the record's; else the parser is not asked.
-func judge(l *Letter, sources map[string]Check, key, value []byte, whole bool) ReplayVerdict {
+// judge decides on one letter, whose record has this key and value.
+func judge(l *Letter, sources map[string]Check, key, value []byte) ReplayVerdict {
 	check, source := sources[l.Place.Topic]
 	switch {
-	case l.Reason == reasonWebhook:
+	case l.Reason == event.ReasonWebhook:
 		return ReplayVerdict{Why: "it is an alert that a receiver did not take: written back it would be told to all receivers again"}
 	case !source:
 		return ReplayVerdict{Why: fmt.Sprintf("%s is no source topic: weir wrote the record itself and has gone on since", l.Place.Topic)}
@@ -59,8 +56,6 @@ func judge(l *Letter, sources map[string]Check, key, value []byte, whole bool) R
 		return ReplayVerdict{Force: true, Why: "it is older than the retention of orders: if it was counted before, it would be counted twice"}
 	case l.Reason == event.ReasonRefused:
 		return ReplayVerdict{Force: true, Why: "its order has as many events as one can have, and would refuse it again"}
-	case !whole:
-		return ReplayVerdict{Can: true}
 	}
 	if err := check(key, value); err != nil {
 		return ReplayVerdict{Force: true, Why: "it would be refused again: " + cut(err.Error(), maxDetail)}

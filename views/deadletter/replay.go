@@ -160,7 +160,7 @@ func (w *writing) take(ctx context.Context, rec *kgo.Record) error {
 	if l == nil {
 		return nil // a note, or a stranger's record: no letter
 	}
-	if v := judge(l, w.reader.cfg.Sources, rec.Key, rec.Value, true); !v.Can && !(v.Force && w.order.Force) {
+	if v := judge(l, w.reader.cfg.Sources, rec.Key, rec.Value); !v.Can && !(v.Force && w.order.Force) {
 		w.settle(id, ReplayOutcome{Status: StatusRefused, Why: v.Why, Force: v.Force})
 		return nil
 	}

@@ -272,7 +272,7 @@ func TestNoAlertIsLostOverRestarts(t *testing.T) {
 			t.Fatalf("alert %d: taken %d times, dead letter: %v", number, shaky.taken[number], dead)
 		case steady.taken[number] == 0:
 			t.Fatalf("alert %d is missing at the steady receiver", number)
-		case dead && (headers[event.HeaderReason] != "webhook" || headers[HeaderReceiver] != "shaky" || headers[HeaderStatus] != "422" ||
+		case dead && (headers[event.HeaderReason] != "webhook" || headers[event.HeaderReceiver] != "shaky" || headers[HeaderStatus] != "422" ||
 			headers[HeaderAttempts] == "0" || headers[event.HeaderTopic] != "eu-alerts" || headers[event.HeaderOffset] == ""):
 			t.Fatalf("the dead letter of %d has the headers %v", number, headers)
 		}

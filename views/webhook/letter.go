@@ -13,13 +13,9 @@ import (
 
 // Headers of dead letters beside those of package event.
 const (
-	HeaderReceiver = "weir-receiver"
 	HeaderStatus   = "weir-status"   // of the last answer; 0: none came
 	HeaderAttempts = "weir-attempts" // 0: it was no event of an alert
 )
-
-// ReasonWebhook is the reason of dead letters that a receiver did not take.
-const ReasonWebhook event.Reason = "webhook"
 
 // Limits of a dead letter. Of one that is larger the beginning is kept.
 const (
@@ -32,9 +28,9 @@ const (
 // bury writes a dead letter and returns when Kafka has it, or when ctx has ended.
 func (c *consumer) bury(ctx context.Context, l letter) error {
 	r := &kgo.Record{Topic: c.cfg.Names.In(topology.DeadLetters), Key: []byte(l.key), Value: l.value}
-	cause := &event.Malformed{Reason: ReasonWebhook, Detail: c.receiver.Name + ": " + cut(l.why, maxDetail)}
+	cause := &event.Malformed{Reason: event.ReasonWebhook, Detail: c.receiver.Name + ": " + cut(l.why, maxDetail)}
 	headers := event.DeadLetterHeaders(cause, c.topic, l.partition, l.offset)
-	headers[HeaderReceiver] = []byte(c.receiver.Name)
+	headers[event.HeaderReceiver] = []byte(c.receiver.Name)
 	headers[HeaderStatus] = strconv.AppendInt(nil, int64(l.status), 10)
 	headers[HeaderAttempts] = strconv.AppendInt(nil, int64(l.attempts), 10)
 	if size := len(r.Key) + len(r.Value); size > maxLetterBytes {
