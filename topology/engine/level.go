@@ -84,7 +84,7 @@ func (l *level) deadlineFrom(from event.UnixMilli) (event.UnixMilli, error) {
 }
 
 // rebuiltIfBehind removes a copy that ends before the changelog begins: tombstones of what it still holds may be gone.
-func rebuiltIfBehind(db *leveldb.DB, path string, identity []byte, logStart int64, warn func(string, ...any)) (*leveldb.DB, error) {
+func rebuiltIfBehind(db *leveldb.DB, path string, identity []byte, buffer int, logStart int64, warn func(string, ...any)) (*leveldb.DB, error) {
 	text, err := db.Get(metaOffset, nil)
 	if errors.Is(err, leveldb.ErrNotFound) {
 		return db, nil
@@ -103,7 +103,7 @@ func rebuiltIfBehind(db *leveldb.DB, path string, identity []byte, logStart int6
 	if err := os.RemoveAll(path); err != nil {
 		return nil, fmt.Errorf("removing outdated table %s: %w", path, err)
 	}
-	return openLevel(path, identity, groupBuffer, warn)
+	return openLevel(path, identity, buffer, warn)
 }
 
 // levels keeps databases open across generations: opening replays a journal, and a rebalance should not wait for that.
@@ -154,7 +154,7 @@ func (ls *levels) open(topic string, partition int32) (*level, error) {
 			return nil, err
 		}
 	}
-	if l.DB, err = rebuiltIfBehind(l.DB, path, id, begin, ls.rt.log.Warn); err != nil {
+	if l.DB, err = rebuiltIfBehind(l.DB, path, id, groupBuffer, begin, ls.rt.log.Warn); err != nil {
 		return nil, err
 	}
 	ls.mu.Lock()

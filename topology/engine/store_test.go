@@ -139,7 +139,7 @@ func TestDamagedOrForeignTableIsRebuilt(t *testing.T) {
 			t.Fatal(err)
 		}
 		for logStart, kept := range map[int64]bool{0: true, 42: true, 43: false} {
-			if db, err = rebuiltIfBehind(db, path, []byte("identity"), logStart, func(string, ...any) {}); err != nil {
+			if db, err = rebuiltIfBehind(db, path, []byte("identity"), groupBuffer, logStart, func(string, ...any) {}); err != nil {
 				t.Fatal(err)
 			}
 			if has, _ := db.Has(metaOffset, nil); has != kept {

@@ -73,7 +73,7 @@ func openViewStore(cfg ViewConfig, log *slog.Logger, topic string, partition int
 	if err != nil {
 		return nil, err
 	}
-	if db, err = rebuiltIfBehind(db, path, id, begin, log.Warn); err != nil {
+	if db, err = rebuiltIfBehind(db, path, id, viewBuffer, begin, log.Warn); err != nil {
 		return nil, err
 	}
 	return newViewStore(db)
