@@ -28,7 +28,7 @@ func (q *question) identity(m *moment, orderID []byte, key string) *table.Findin
 	}
 	switch q.about {
 	case table.AboutOrder:
-		f.Entity = "order:" + string(orderID)
+		f.Entity = table.OrderEntity(string(orderID))
 	case table.AboutText:
 		f.Entity = string(q.text)
 	}
@@ -42,9 +42,7 @@ func (s *scratch) finding(j judge, q *question, m *moment, b []byte, key string)
 		return nil, fmt.Errorf("%w: %w", errRow, err)
 	}
 	p, f := q.part, q.identity(m, from.orderID, key)
-	if f.Event, err = place(b); err != nil {
-		return nil, fmt.Errorf("%w: %w", errRow, err)
-	}
+	f.Event = from.place(b)
 	f.AtMs, f.OrderId, f.Version = m.at, f.Event.OrderId, p.Rule.Version
 	f.RiskMinor, f.Currency = from.risk, s.currency
 	f.Score, f.Reason = j.score(p, &s.evidence, q.score)

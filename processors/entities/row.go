@@ -317,9 +317,13 @@ func place(b []byte) (*table.Place, error) {
 	if err != nil {
 		return nil, err
 	}
+	return o.place(b), nil
+}
+
+func (o *origin) place(b []byte) *table.Place {
 	at, _ := table.ObservationKey(b)
 	return &table.Place{Topic: string(o.topic), Partition: int32(o.partition), Offset: int64(o.offset), Id: string(o.id), AtMs: at,
-		Type: event.Type(b[typeAt]).String(), OrderId: string(o.orderID)}, nil
+		Type: event.Type(b[typeAt]).String(), OrderId: string(o.orderID)}
 }
 
 func currencyOf(b []byte) uint32 {

@@ -119,7 +119,7 @@ func (o *observing) about(r *Rule) string {
 			return r.Entity + ":" + clip(id)
 		}
 	}
-	return "order:" + o.f.OrderID
+	return table.OrderEntity(o.f.OrderID)
 }
 
 // clip bounds an id.

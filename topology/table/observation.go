@@ -7,8 +7,8 @@ import (
 	"math"
 )
 
-// Observation is one event as one entity sees it. A record of weir-observations, key kind:id, is a sequence of them: what one
-// transaction of group orders has for one entity. Group entities keeps them in its rows.
+// Observation is one event as one entity sees it. Group orders sends to weir-observations what a transaction has for each entity, a
+// sequence of them, in bundles (see BundleKey). Group entities keeps them in its rows.
 //
 //	0        4       12        20     21      22        25      26      27
 //	┌────────┬───────┬─────────┬──────┬───────┬─────────┬───────┬───────┬────────┬───────┬───────┬─ …
@@ -88,8 +88,10 @@ const (
 	MaxOperands = 63
 
 	observationHeader = 27
-	orderKind         = "order:"
 )
+
+// OrderEntity is the entity that an order is.
+func OrderEntity(orderID string) string { return "order:" + orderID }
 
 var errShort = errors.New("an observation is cut off")
 
@@ -141,7 +143,7 @@ func (g *Gate) append(b []byte, orderID string) []byte {
 	switch {
 	case g.About == "":
 		about = AboutSelf
-	case len(g.About) == len(orderKind)+len(orderID) && g.About[:len(orderKind)] == orderKind && g.About[len(orderKind):] == orderID:
+	case g.About == OrderEntity(orderID):
 		about = AboutOrder
 	}
 	b = append(binary.LittleEndian.AppendUint32(b, g.Part), g.Score, g.Raised, ShapeOf(about, len(g.Operands)))
@@ -209,7 +211,7 @@ func (o *Observation) Parse(b []byte) (rest []byte, err error) {
 		return nil, fmt.Errorf("an observation of %d bytes does not end where it says", n)
 	}
 	for _, i := range ofOrder {
-		o.Gates[i].About = orderKind + o.OrderID
+		o.Gates[i].About = OrderEntity(o.OrderID)
 	}
 	return rest, nil
 }

@@ -18,7 +18,7 @@ func drawObservation(t *rapid.T) Observation {
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "gates") {
 		g := Gate{Part: rapid.Uint32().Draw(t, "part"), Score: rapid.Byte().Draw(t, "score"), Raised: rapid.Byte().Draw(t, "raised"),
-			About: rapid.SampledFrom([]string{"", orderKind + o.OrderID, orderKind, "customer:c1"}).Draw(t, "about")}
+			About: rapid.SampledFrom([]string{"", OrderEntity(o.OrderID), OrderEntity(""), "customer:c1"}).Draw(t, "about")}
 		for range rapid.IntRange(0, MaxOperands).Draw(t, "operands") {
 			v := Operand{Kind: OperandNumber, Bits: 7}
 			if rapid.Bool().Draw(t, "text?") {

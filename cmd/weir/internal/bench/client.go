@@ -45,7 +45,10 @@ func (l *loaded) open(ctx context.Context, i int, stuck bool, subs int) error {
 	if stuck {
 		network.Control = func(_, _ string, raw syscall.RawConn) error {
 			var err error
-			return firstError(raw.Control(func(fd uintptr) { err = shrinkReceiveBuffer(fd, stuckBuffer) }), err)
+			if failed := raw.Control(func(fd uintptr) { err = shrinkReceiveBuffer(fd, stuckBuffer) }); failed != nil {
+				return failed
+			}
+			return err
 		}
 	}
 	d := websocket.Dialer{Subprotocols: []string{"weir.v1"}, HandshakeTimeout: time.Minute, NetDialContext: network.DialContext,
@@ -73,15 +76,6 @@ func (l *loaded) open(ctx context.Context, i int, stuck bool, subs int) error {
 	}
 	if !stuck {
 		l.wait.Go(func() { l.follow(ws, i%checkEvery == 0) })
-	}
-	return nil
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }
