@@ -73,9 +73,15 @@ func TestBrowserZoomsAllCharts(t *testing.T) {
 	p.noErrors()
 }
 
+// holdable lets a test hold back what the server pushes: while window.held is a list, messages wait in it.
+const holdable = `const m = Object.getOwnPropertyDescriptor(WebSocket.prototype, 'onmessage')
+Object.defineProperty(WebSocket.prototype, 'onmessage', { ...m, set(f) { m.set.call(this, f && (e => window.held ? window.held.push(() => f(e)) : f(e))) } })`
+
 func TestBrowserWalksChartsByKeys(t *testing.T) {
 	s, _ := openShop(t)
-	p := startBrowser(t).open(s.url+"/?range=1h", 1280, 900)
+	p := startBrowser(t).open("about:blank", 1280, 900)
+	p.call(p.session, "Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": holdable})
+	p.call(p.session, "Page.navigate", map[string]any{"url": s.url + "/?range=1h"})
 	p.until("the chart", `String(!!document.querySelector('`+revenue+` .lg-bar[d^=M]'))`, "true")
 	p.press("Tab") // what is focused by a key is what is told
 	p.eval(`document.querySelector('` + revenue + `').focus()`)
@@ -88,9 +94,13 @@ func TestBrowserWalksChartsByKeys(t *testing.T) {
 		p.call(p.session, "Input.dispatchKeyEvent", map[string]any{"type": "keyDown", "key": "ArrowLeft", "modifiers": 8})
 	}
 	p.until("a selection", `String(/; 5 windows selected$/.test(`+said+`))`, "true")
+	p.eval(`window.held = []`)
 	p.press("Enter")
 	p.until("the zoom", address("from")+` + `+address("to"), "2025-03-11T12:25Z2025-03-11T12:30Z")
-
+	p.until("panels that wait", `String(document.querySelectorAll('.skeleton').length > 1 && !document.querySelector('.heat'))`, "true")
+	p.eval(`const held = window.held; window.held = null; held.forEach(f => f())`)
+	p.until("the five windows", `String(document.querySelector('`+revenue+` .lg-bar')?.getAttribute('d').split('M').length - 1)`, "5")
+	p.until("the focus where it was", `String(document.activeElement.matches('`+revenue+`'))`, "true")
 	p.until("the heat map of that day", `String(!!document.querySelector('.heat'))`, "true")
 	p.eval(`document.querySelector('.heat').focus()`)
 	p.press("ArrowLeft", "ArrowDown")

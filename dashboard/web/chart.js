@@ -11,7 +11,6 @@ const STEPS = [1, 5, 10, 15, 30].map(n => n * MINUTE).concat([1, 2, 3, 6, 12].ma
 const TOP = 8, MARKS = 24, BOTTOM = 22, RIGHT = 8, SPACE = 76, CHAR = 7, LEFT = 52
 
 const cursor = signal(null) // the time that is pointed at, in all charts
-let refocus = '' // the panel whose chart had the focus when it was zoomed: it is drawn anew, and gets the focus back
 const brush = signal(null) // {a, b}: the times between which is being selected
 export const KEYS_HELP = 'Left and right arrows walk the windows, with Shift they select, Enter zooms to the selection, Escape goes back.'
 
@@ -33,13 +32,10 @@ function bars(list, x, y, wide, base) {
   return d
 }
 
-const panelOf = e => e.closest('section')?.getAttribute('aria-labelledby') ?? ''
-
 /** The size of an element, as it is laid out: [ref, [width, height]]. */
 export function useSize() {
   const ref = useRef(null), [size, measure] = useReducer((was, now) => was[0] === now[0] && was[1] === now[1] ? was : now, [0, 0])
   useEffect(() => {
-    if (refocus && panelOf(ref.current) === refocus) { refocus = ''; ref.current.focus() }
     const resize = new ResizeObserver(() => ref.current && measure([ref.current.clientWidth, ref.current.clientHeight]))
     resize.observe(ref.current)
     return () => resize.disconnect()
@@ -80,7 +76,6 @@ export function TimeBars({ line, values, before, write, axis, label, range, mark
     onPointerLeave: () => { if (anchor.current == null && !root.current.matches(':focus-visible')) cursor.value = null },
     onDblClick: () => zoom?.(), onBlur: () => { cursor.value = brush.value = null },
     onKeyDown: e => {
-      refocus = ['Enter', 'Escape'].includes(e.key) ? panelOf(root.current) : ''
       const by = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -line.count, End: line.count }[e.key], at = cursor.peek(), s = brush.peek()
       if (by) {
         const t = at == null ? line.last : clamp(at + by * step)

@@ -12,13 +12,25 @@ import { to } from './router.js'
  * panel shows as a table (see table.js), which it can be switched to and saved as. of: the feeds that it is made of.
  */
 export function Panel({ title, what, choice, span = 4, controls, strip, footer, children, id, height, table, of = [] }) {
-  const ready = of.every(f => f?.ready && !f.error), tabled = table && ready && isTabled(id)
+  const ready = of.every(f => f?.ready && !f.error), tabled = table && ready && isTabled(id), kept = useKeptFocus()
   return html`<section class=${'panel c' + span + (height ? ' fixed' : '')} aria-labelledby=${id} style=${height ? { '--h': height + 'px' } : {}}>
   <header><h2 id=${id}>${title}</h2>${choice}${what && html`<p class="ell" title=${what}>${what}</p>`}<span class="sp"></span>${controls}${table && html`<${Tools} id=${id} title=${title} table=${table} ready=${ready} />`}</header>
   ${strip}
-  <div class=${'body' + (tabled ? ' tabled' : '')}>${tabled ? html`<${Table} title=${title} table=${table} />` : children}</div>
+  <div class=${'body' + (tabled ? ' tabled' : '')} ...${kept}>${tabled ? html`<${Table} title=${title} table=${table} />` : children}</div>
   ${footer && html`<footer>${footer}</footer>`}
 </section>`
+}
+
+/** A chart that had the focus and went away while its numbers were fetched again, as after a zoom by keys, gets it back when it returns. */
+function useKeptFocus() {
+  const ref = useRef(null), had = useRef(null)
+  useLayoutEffect(() => {
+    if (!had.current || had.current.isConnected) return
+    const chart = ref.current.querySelector('.ch[tabindex]')
+    if (document.activeElement !== document.body) had.current = null
+    else chart?.focus({ preventScroll: true })
+  })
+  return { ref, onFocusIn: e => { if (e.target.matches('.ch')) had.current = e.target }, onFocusOut: e => queueMicrotask(() => { if (e.target.isConnected) had.current = null }) }
 }
 
 /** value: list of [text, unit]. good: which direction is better: 1 up, -1 down, 0 neither. The whole tile is a link. */
