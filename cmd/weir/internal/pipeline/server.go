@@ -91,7 +91,7 @@ func NewServer(cfg *configs.Config, deps Deps, version string) (*Server, error) 
 		Gatherer: deps.Registry, Live: hub, Dashboard: dashboard.Handler(), Version: version, Logger: deps.Logger,
 	}
 	if deps.Registry != nil {
-		deps.Registry.MustRegister(&viewStats{(&statusSource{views: tables}).groups})
+		deps.Registry.MustRegister(&viewStats{tables})
 	}
 	served.Prom = prom.New(prom.Config{Catalogue: catalogue, Metrics: tables.Metrics, Alerts: tables.Alerts,
 		Version: version, Logger: deps.Logger, Registry: deps.Registry})

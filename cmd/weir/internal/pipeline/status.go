@@ -98,7 +98,7 @@ func (s *statusSource) recent() (api.Status, error, bool) {
 
 func (s *statusSource) ask(ctx context.Context) (api.Status, error) {
 	st := api.Status{Groups: []api.GroupStatus{}, Counters: map[string]int64{}, Edges: []api.EdgeStatus{}, Webhooks: []api.WebhookStatus{}}
-	groups := s.groups()
+	groups := groupViews(s.views)
 	asked, err := s.sample(ctx, groups)
 	if err != nil {
 		return st, err
@@ -145,14 +145,14 @@ type groupView struct {
 	table string
 }
 
-// groups are those of this installation: the ones for fraud only where they have tables.
-func (s *statusSource) groups() []groupView {
-	all := []groupView{{topology.GroupOrders, s.views.Orders, topology.TableOrders}, {topology.GroupMetrics, s.views.Metrics, topology.TableMetrics}}
-	if !s.views.Entities.Missing() {
-		all = append(all, groupView{topology.GroupEntities, s.views.Entities, topology.TableEntities})
+// groupViews are the groups of this installation: the ones for fraud only where they have tables.
+func groupViews(v *views.Views) []groupView {
+	all := []groupView{{topology.GroupOrders, v.Orders, topology.TableOrders}, {topology.GroupMetrics, v.Metrics, topology.TableMetrics}}
+	if !v.Entities.Missing() {
+		all = append(all, groupView{topology.GroupEntities, v.Entities, topology.TableEntities})
 	}
-	if !s.views.Alerts.Missing() {
-		all = append(all, groupView{topology.GroupAlerts, s.views.Alerts, topology.TableAlerts})
+	if !v.Alerts.Missing() {
+		all = append(all, groupView{topology.GroupAlerts, v.Alerts, topology.TableAlerts})
 	}
 	return all
 }

@@ -8,12 +8,13 @@ import (
 	"weir/processors/metrics"
 	"weir/processors/orders"
 	"weir/topology"
+	"weir/views"
 )
 
 // viewStats are the series of the view server about its copies of the groups' tables, and the exact counts that it finds in them:
 // those are of the whole installation, whichever process counted.
 type viewStats struct {
-	groups func() []groupView
+	views *views.Views
 }
 
 var (
@@ -47,7 +48,7 @@ func (s *viewStats) Collect(out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	for _, g := range s.groups() {
+	for _, g := range groupViews(s.views) {
 		counters := g.view.Counters()
 		for _, name := range watched[g.name] {
 			counters[name] += 0
