@@ -101,24 +101,15 @@ func (s *statusSource) groupRecoveries(g api.GroupStatus) []api.Recovery {
 	return out
 }
 
-// merge adds one input of a partition: it takes as long as the slowest.
+// merge adds one input of a partition: it takes as long as the slowest; where one cannot be told, neither can they.
 func merge(r, one *api.Recovery) {
 	first := r.LagRecords == 0
 	r.LagRecords += one.LagRecords
-	if one.Rate != nil {
-		total := *one.Rate
-		if r.Rate != nil {
-			total += *r.Rate
-		}
-		r.Rate = &total
-	}
-	switch {
-	case first:
-		r.Left = one.Left
-	case one.Left == nil || r.Left == nil:
+	r.Rate = plus(r.Rate, one.Rate)
+	if first || one.Left != nil && r.Left != nil {
+		r.Left = greater(r.Left, one.Left)
+	} else {
 		r.Left = nil
-	case *one.Left > *r.Left:
-		r.Left = one.Left
 	}
 }
 

@@ -26,16 +26,8 @@ func (s *statusSource) groupStatus(name string, lag kadm.DescribedGroupLag) api.
 				instances[p.Instance] = true
 			}
 			g.LagRecords += p.LagRecords
-			if p.LagSeconds != nil && (g.LagSeconds == nil || *p.LagSeconds > *g.LagSeconds) {
-				g.LagSeconds = p.LagSeconds
-			}
-			if p.Rate != nil {
-				total := *p.Rate
-				if g.Rate != nil {
-					total += *g.Rate
-				}
-				g.Rate = &total
-			}
+			g.LagSeconds = greater(g.LagSeconds, p.LagSeconds)
+			g.Rate = plus(g.Rate, p.Rate)
 			g.Partitions = append(g.Partitions, p)
 		}
 	}
@@ -85,6 +77,23 @@ func instanceOf(m *kadm.DescribedGroupMember) string {
 func seconds(d time.Duration) *float64 {
 	s := d.Seconds()
 	return &s
+}
+
+// plus adds up what is known; nil is not.
+func plus(sum, v *float64) *float64 {
+	if sum == nil || v == nil {
+		return cmp.Or(sum, v)
+	}
+	total := *sum + *v
+	return &total
+}
+
+// greater is the greater of what is known; nil is not.
+func greater(a, b *float64) *float64 {
+	if a == nil || b != nil && *b > *a {
+		return b
+	}
+	return a
 }
 
 // maxChanges is how many changes of groups are remembered.
@@ -182,9 +191,7 @@ func (s *statusSource) readEdge(edge *api.EdgeStatus, groups []api.GroupStatus) 
 			continue
 		}
 		edge.LagRecords += p.LagRecords
-		if p.LagSeconds != nil && (edge.LagSeconds == nil || *p.LagSeconds > *edge.LagSeconds) {
-			edge.LagSeconds = p.LagSeconds
-		}
+		edge.LagSeconds = greater(edge.LagSeconds, p.LagSeconds)
 		switch p.State {
 		case api.PartitionCatchingUp, api.PartitionStalled:
 			edge.Lagging = true
@@ -203,8 +210,8 @@ func (s *statusSource) webhookStatus(receiver string, lag kadm.DescribedGroupLag
 	for _, byPartition := range lag.Lag {
 		for _, m := range byPartition {
 			w.LagRecords += max(m.Lag, 0)
-			if wait, ok := s.history.Wait(s.webhookGroup(receiver), m.Topic, int(m.Partition)); ok && (w.LagSeconds == nil || wait.Seconds() > *w.LagSeconds) {
-				w.LagSeconds = seconds(wait)
+			if wait, ok := s.history.Wait(s.webhookGroup(receiver), m.Topic, int(m.Partition)); ok {
+				w.LagSeconds = greater(w.LagSeconds, seconds(wait))
 			}
 		}
 	}
