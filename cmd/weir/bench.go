@@ -49,27 +49,18 @@ first third of the events. Machines differ and are noisy: compare figures of one
 		Args: cobra.NoArgs,
 	}, func(ctx context.Context, a *app, _ []string) error {
 		if a.Bench.Clients > 0 {
-			return runBenchClients(ctx, a)
+			return a.inBenchDir(func(binary, dir string) error { return runBenchClients(ctx, a, binary, dir) })
 		}
-		return runBench(ctx, a, string(workload))
+		if _, err := a.probe(ctx); err != nil {
+			return err
+		}
+		return a.inBenchDir(func(binary, dir string) error { return runBench(ctx, a, string(workload), binary, dir) })
 	})
 	c.Flags().Var(&workload, configFlag, "what to measure: w (the reference workload with its own metrics and rules), default (the shipped ones over its events), shop (the shipped ones over a shop's events)")
 	return c
 }
 
-func runBench(ctx context.Context, a *app, workload string) (err error) {
-	if _, err := a.probe(ctx); err != nil {
-		return err
-	}
-	binary, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp(a.benchDir(), "weir-bench-")
-	if err != nil {
-		return fmt.Errorf("a folder for the run: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+func runBench(ctx context.Context, a *app, workload, binary, dir string) error {
 	kafka, err := a.Kafka.Options()
 	if err != nil {
 		return err
@@ -101,12 +92,23 @@ func runBench(ctx context.Context, a *app, workload string) (err error) {
 	return nil
 }
 
-// benchDir is where the runs keep their tables: the temporary folder, unless a folder was chosen.
-func (a *app) benchDir() string {
-	if a.isGiven("data_dir") {
-		return a.DataDir
+// inBenchDir gives run this program, to start processes of it, and a folder for their tables, which is removed at the end. It is made
+// in the temporary folder, unless a folder was chosen.
+func (a *app) inBenchDir(run func(binary, dir string) error) (err error) {
+	binary, err := os.Executable()
+	if err != nil {
+		return err
 	}
-	return ""
+	parent := ""
+	if a.isGiven("data_dir") {
+		parent = a.DataDir
+	}
+	dir, err := os.MkdirTemp(parent, "weir-bench-")
+	if err != nil {
+		return fmt.Errorf("a folder for the run: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	return run(binary, dir)
 }
 
 // benchChildren writes this command's configuration to a file, for the processes that it measures to run under, and tells their

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"weir/cmd/weir/internal/bench"
@@ -14,16 +12,7 @@ import (
 const benchOrders = "20"
 
 // runBenchClients measures live push.
-func runBenchClients(ctx context.Context, a *app) (err error) {
-	binary, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp(a.benchDir(), "weir-bench-")
-	if err != nil {
-		return fmt.Errorf("a folder for the run: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+func runBenchClients(ctx context.Context, a *app, binary, dir string) error {
 	c, err := bench.RunClients(ctx, bench.ClientOptions{
 		Clients: a.Bench.Clients, Subs: a.Bench.Subs, Stuck: float64(a.Bench.Stuck), Interval: a.Bench.Interval,
 		Warm: a.Bench.Warm, Measure: a.Bench.Measure, Binary: binary, Progress: newBenchProgress(a.err),
