@@ -210,8 +210,7 @@ func (in Freshness) enough(p query.Progress, now time.Time) error {
 	limit, err := window.ParseSpan(in.MaxStaleness)
 	switch age := now.Sub(p.AsOf); {
 	case err != nil:
-		return huma.Error422UnprocessableEntity("max_staleness: "+err.Error(),
-			&huma.ErrorDetail{Message: err.Error(), Location: "query.max_staleness", Value: in.MaxStaleness})
+		return wrongField("query.max_staleness", err.Error(), in.MaxStaleness)
 	case p.AsOf.IsZero():
 		return refuse("nothing has been read yet")
 	case p.Present < p.Expected:
@@ -221,9 +220,4 @@ func (in Freshness) enough(p query.Progress, now time.Time) error {
 			". Ask without max_staleness for what there is")
 	}
 	return nil
-}
-
-// tryAgain says when.
-func tryAgain(err error) error {
-	return huma.ErrorWithHeaders(err, http.Header{"Retry-After": {"1"}})
 }

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -220,31 +219,4 @@ func (s *server) readyz(context.Context, *struct{}) (*healthOutput, error) {
 type unready struct {
 	huma.ErrorModel
 	Tables []TableStatus `json:"tables" doc:"how far each has come"`
-}
-
-// problem turns an error of a query into one that names the parameter.
-func (s *server) problem(err error) error {
-	if p, ok := query.IsParam(err); ok {
-		where := "query." + p.Param
-		if p.Param == "name" {
-			where = "path.name"
-		}
-		return huma.NewError(p.Status, p.Param+": "+p.Detail, &huma.ErrorDetail{Message: p.Detail, Location: where})
-	}
-	var stale *query.NotReadyError
-	if errors.As(err, &stale) {
-		return tryAgain(huma.Error503ServiceUnavailable(stale.Error()))
-	}
-	s.Logger.Error("a request failed", "error", err)
-	return huma.Error500InternalServerError("the rows could not be read; the server has logged why")
-}
-
-func writeProblem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	body := huma.NewError(status, detail)
-	if err := huma.DefaultJSONFormat.Marshal(w, body); err != nil {
-		return // the client is gone
-	}
 }

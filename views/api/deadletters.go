@@ -70,7 +70,7 @@ func (s *server) listDeadLetters(ctx context.Context, in *deadLettersInput) (*de
 		return nil, err
 	}
 	if f.Replayed = in.Replayed; !slices.Contains([]string{"", "exclude", "only"}, in.Replayed) {
-		return nil, wrongField("query.replayed", "exclude, only, or nothing for both")
+		return nil, wrongField("query.replayed", "exclude, only, or nothing for both", nil)
 	}
 	l, err := s.Letters.List(ctx, f, in.Cursor, in.Limit)
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *server) replayDeadLetters(ctx context.Context, in *replayInput) (*repla
 	}
 	b := &in.Body
 	if strings.TrimSpace(b.Author) == "" {
-		return nil, wrongField("body.author", "say who replays them")
+		return nil, wrongField("body.author", "say who replays them", nil)
 	}
 	o := &deadletter.Order{Limit: b.Limit, Author: b.Author, Force: b.Force}
 	if o.Limit == 0 {
@@ -137,7 +137,7 @@ func (s *server) replayDeadLetters(ctx context.Context, in *replayInput) (*repla
 	for i, text := range b.IDs {
 		id, err := deadletter.ParseID(text)
 		if err != nil {
-			return nil, wrongField(fmt.Sprintf("body.ids[%d]", i), err.Error())
+			return nil, wrongField(fmt.Sprintf("body.ids[%d]", i), err.Error(), nil)
 		}
 		o.IDs = append(o.IDs, id)
 	}
@@ -148,9 +148,9 @@ func (s *server) replayDeadLetters(ctx context.Context, in *replayInput) (*repla
 	chosen := len(b.Reason)+len(b.Topic) > 0 || b.From != "" || b.To != ""
 	switch {
 	case len(o.IDs) > 0 && chosen:
-		return nil, wrongField("body.ids", "give ids or a filter, not both")
+		return nil, wrongField("body.ids", "give ids or a filter, not both", nil)
 	case len(o.IDs) == 0 && len(b.Reason) == 0:
-		return nil, wrongField("body.reason", "say which letters: their ids, or a reason at least")
+		return nil, wrongField("body.reason", "say which letters: their ids, or a reason at least", nil)
 	}
 	o.Filter = *f
 	report, err := s.Letters.Replay(ctx, o)
@@ -175,7 +175,7 @@ func (s *server) deadLetterFilter(where string, reasons, topics []string, from, 
 		}
 		at, err := s.wallTime(text)
 		if err != nil {
-			return nil, wrongField(where+"."+name, err.Error())
+			return nil, wrongField(where+"."+name, err.Error(), nil)
 		}
 		if name == "from" {
 			f.From = at
@@ -216,11 +216,6 @@ func listed(values []string) []string {
 	return out
 }
 
-func wrongField(where, detail string) error {
-	_, name, _ := strings.Cut(where, ".")
-	return huma.Error422UnprocessableEntity(name+": "+detail, &huma.ErrorDetail{Message: detail, Location: where})
-}
-
 func noDeadLetters() error {
 	return huma.Error503ServiceUnavailable("this server reads no dead letters")
 }
@@ -229,7 +224,7 @@ func (s *server) deadLetterProblem(err error) error {
 	var cursor *deadletter.CursorError
 	switch {
 	case errors.As(err, &cursor):
-		return wrongField("query.cursor", err.Error())
+		return wrongField("query.cursor", err.Error(), nil)
 	case errors.Is(err, deadletter.ErrNotThere):
 		return huma.Error404NotFound(err.Error(), &huma.ErrorDetail{Message: err.Error(), Location: "path.offset"})
 	case errors.Is(err, deadletter.ErrBusy):

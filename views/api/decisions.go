@@ -159,8 +159,7 @@ func expected(ifMatch string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 1 {
-		detail := fmt.Sprintf("%q is no alert's ETag; GET the alert again and repeat its ETag", ifMatch)
-		return 0, huma.Error422UnprocessableEntity("If-Match: "+detail, &huma.ErrorDetail{Message: detail, Location: "header.If-Match", Value: ifMatch})
+		return 0, wrongField("header.If-Match", fmt.Sprintf("%q is no alert's ETag; GET the alert again and repeat its ETag", ifMatch), ifMatch)
 	}
 	return n, nil
 }
@@ -170,17 +169,14 @@ func (s *server) decision(key string, b *DecisionBody) (*table.Decision, error) 
 	if s.Alerts == nil || s.Commands == nil {
 		return nil, noFraud()
 	}
-	wrong := func(field, detail string) error {
-		return huma.Error422UnprocessableEntity(field+": "+detail, &huma.ErrorDetail{Message: detail, Location: "body." + field})
-	}
 	now := s.Now()
 	switch {
 	case strings.TrimSpace(b.Author) == "":
-		return nil, wrong("author", "say who decides")
+		return nil, wrongField("body.author", "say who decides", nil)
 	case b.Action == alert.Comment && strings.TrimSpace(b.Reason) == "":
-		return nil, wrong("reason", "a comment needs a text")
+		return nil, wrongField("body.reason", "a comment needs a text", nil)
 	case b.Action == alert.Snooze && (b.Until == nil || !b.Until.After(now) || b.Until.Sub(now) > maxSnooze):
-		return nil, wrong("until", "to snooze say until when: a time that has not come yet, at most 366 days ahead")
+		return nil, wrongField("body.until", "to snooze say until when: a time that has not come yet, at most 366 days ahead", nil)
 	}
 	if key == "" {
 		key = rand.Text()

@@ -198,8 +198,7 @@ func (s *server) listEntities(_ context.Context, in *entitiesInput) (*entitiesOu
 	}
 	after, err := base64.RawURLEncoding.DecodeString(in.Cursor)
 	if err != nil {
-		const detail = "is not one that an answer gave as next; leave it out for the first page"
-		return nil, huma.Error422UnprocessableEntity("cursor: "+detail, &huma.ErrorDetail{Message: detail, Location: "query.cursor", Value: in.Cursor})
+		return nil, wrongField("query.cursor", "is not one that an answer gave as next; leave it out for the first page", in.Cursor)
 	}
 	out := EntityList{Entities: []EntityRef{}, Meta: progress.Meta()}
 	if s.Entities.Missing() {

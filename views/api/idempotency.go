@@ -39,9 +39,7 @@ func once[T any](r *replies, operation, key, request string, do func() (*T, erro
 		defer r.mu.Unlock()
 		switch answer, _ := known.answer.(*T); {
 		case known.request != sum:
-			const detail = "was used for another request; take a new key for each"
-			return nil, huma.Error422UnprocessableEntity("Idempotency-Key: "+detail,
-				&huma.ErrorDetail{Message: detail, Location: "header.Idempotency-Key", Value: key})
+			return nil, wrongField("header.Idempotency-Key", "was used for another request; take a new key for each", key)
 		case answer == nil:
 			return nil, huma.Error409Conflict("the first request with this Idempotency-Key is not done yet; repeat it in a moment")
 		default:

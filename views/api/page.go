@@ -3,8 +3,6 @@ package api
 import (
 	"encoding/base64"
 	"slices"
-
-	"github.com/danielgtaylor/huma/v2"
 )
 
 // Paging are the parameters of lists that come in pages.
@@ -19,8 +17,8 @@ func page[T any](items []T, in Paging, key func(T) string) (out []T, next string
 		after, err := base64.RawURLEncoding.DecodeString(in.Cursor)
 		i := slices.IndexFunc(items, func(t T) bool { return key(t) == string(after) })
 		if err != nil || i < 0 {
-			const detail = "is not one that an answer gave as next, or what it stands for is gone; leave it out for the first page"
-			return nil, "", huma.Error422UnprocessableEntity("cursor: "+detail, &huma.ErrorDetail{Message: detail, Location: "query.cursor", Value: in.Cursor})
+			return nil, "", wrongField("query.cursor",
+				"is not one that an answer gave as next, or what it stands for is gone; leave it out for the first page", in.Cursor)
 		}
 		items = items[i+1:]
 	}
