@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"time"
@@ -196,21 +195,21 @@ func (s *server) listEntities(_ context.Context, in *entitiesInput) (*entitiesOu
 	if err := in.enough(progress, s.Now()); err != nil {
 		return nil, err
 	}
-	after, err := base64.RawURLEncoding.DecodeString(in.Cursor)
+	after, err := keyOf(in.Cursor)
 	if err != nil {
-		return nil, wrongField("query.cursor", "is not one that an answer gave as next; leave it out for the first page", in.Cursor)
+		return nil, err
 	}
 	out := EntityList{Entities: []EntityRef{}, Meta: progress.Meta()}
 	if s.Entities.Missing() {
 		return &entitiesOutput{out}, nil
 	}
-	ids, err := s.Entities.List(in.Kind, in.Prefix, string(after), in.Limit+1)
+	ids, err := s.Entities.List(in.Kind, in.Prefix, after, in.Limit+1)
 	if err != nil {
 		return nil, s.problem(err)
 	}
 	if len(ids) > in.Limit {
 		ids = ids[:in.Limit]
-		out.Next = base64.RawURLEncoding.EncodeToString([]byte(ids[in.Limit-1]))
+		out.Next = cursorOf(ids[in.Limit-1])
 	}
 	for _, id := range ids {
 		out.Entities = append(out.Entities, EntityRef{in.Kind + ":" + id, id})

@@ -14,9 +14,12 @@ type Paging struct {
 // page cuts a list. A page begins behind the item of the cursor's key; key must be unique and stable. next is "" on the last page.
 func page[T any](items []T, in Paging, key func(T) string) (out []T, next string, err error) {
 	if in.Cursor != "" {
-		after, err := base64.RawURLEncoding.DecodeString(in.Cursor)
-		i := slices.IndexFunc(items, func(t T) bool { return key(t) == string(after) })
-		if err != nil || i < 0 {
+		after, err := keyOf(in.Cursor)
+		if err != nil {
+			return nil, "", err
+		}
+		i := slices.IndexFunc(items, func(t T) bool { return key(t) == after })
+		if i < 0 {
 			return nil, "", wrongField("query.cursor",
 				"is not one that an answer gave as next, or what it stands for is gone; leave it out for the first page", in.Cursor)
 		}
@@ -24,10 +27,22 @@ func page[T any](items []T, in Paging, key func(T) string) (out []T, next string
 	}
 	if len(items) > in.Limit {
 		items = items[:in.Limit]
-		next = base64.RawURLEncoding.EncodeToString([]byte(key(items[in.Limit-1])))
+		next = cursorOf(key(items[in.Limit-1]))
 	}
 	if items == nil {
 		items = []T{}
 	}
 	return items, next, nil
+}
+
+// cursorOf is the cursor of the page behind the item with that key.
+func cursorOf(key string) string { return base64.RawURLEncoding.EncodeToString([]byte(key)) }
+
+// keyOf is the inverse of cursorOf.
+func keyOf(cursor string) (string, error) {
+	key, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil {
+		return "", wrongField("query.cursor", "is not one that an answer gave as next; leave it out for the first page", cursor)
+	}
+	return string(key), nil
 }
