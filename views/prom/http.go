@@ -135,12 +135,9 @@ func (s *server) parse(w http.ResponseWriter, r *http.Request) error {
 
 // open begins a reading of the table as it is now.
 func (s *server) open(from, to event.UnixMilli) (*querier, error) {
-	src, release := s.Metrics, func() {}
-	if held, ok := s.Metrics.(query.Snapshots); ok {
-		var err error
-		if src, release, err = held.Snapshot(); err != nil {
-			return nil, err
-		}
+	src, release, err := query.Hold(s.Metrics)
+	if err != nil {
+		return nil, err
 	}
 	r := &reader{src: src, progress: src.Progress(), rows: maxRows, series: maxSeries, samples: maxSamples, alerts: s.Alerts}
 	if r.watermark = r.progress.Watermark; r.watermark == 0 {

@@ -85,7 +85,7 @@ func (p Progress) Meta() Meta {
 
 // Run answers a query from src.
 func Run(q *Query, src Metrics, now time.Time) (*Answer, error) {
-	src, release, err := hold(src)
+	src, release, err := Hold(src)
 	if err != nil {
 		return nil, err
 	}

@@ -21,8 +21,8 @@ type Snapshots interface {
 	Snapshot() (m Metrics, release func(), err error)
 }
 
-// hold gives the source as it is at one moment, if it can.
-func hold(src Metrics) (Metrics, func(), error) {
+// Hold gives the source as it is at one moment, if it can, for the scans of one query. release ends it.
+func Hold(src Metrics) (m Metrics, release func(), err error) {
 	if s, ok := src.(Snapshots); ok {
 		return s.Snapshot()
 	}

@@ -117,7 +117,7 @@ func (t *Table) load(s Segment) error {
 			}
 		}
 	}
-	src, release, err := hold(t.src)
+	src, release, err := Hold(t.src)
 	if err != nil {
 		return err
 	}
