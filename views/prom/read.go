@@ -172,7 +172,7 @@ func (in *scan) meet(m *metric.Metric, key string) (seen, error) {
 func (in *scan) add(to seen, m *metric.Metric, p *metric.Part, under bool, at event.UnixMilli, c *table.Cell) (kept bool, err error) {
 	if w := in.selection.window; w.Kind == window.Sliding {
 		at = in.watermark
-		if c, err = slide(m, w, c, at); err != nil {
+		if c, err = query.Slide(m, w.Window, c, at); err != nil {
 			return false, err
 		}
 	}
@@ -192,19 +192,6 @@ func (in *scan) add(to seen, m *metric.Metric, p *metric.Part, under bool, at ev
 
 func (s *selection) needsCells() bool {
 	return s.form.part == theQuantiles || s.form.part == theTop || s.form.of.Kind == metric.Distinct
-}
-
-// slide is what a sliding window's row holds at a time.
-func slide(m *metric.Metric, w metric.Window, c *table.Cell, at event.UnixMilli) (*table.Cell, error) {
-	sum := &table.Cell{}
-	for _, s := range c.Slices {
-		if w.InSlide(event.UnixMilli(s.StartMs), at) {
-			if err := m.Merge(sum, s.Cell); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return sum, nil
 }
 
 // settle puts rows in order and merges those of one start.

@@ -66,8 +66,8 @@ func (q *Query) fillQuantiles(p *Point, c *table.Cell) error {
 // millisecondsInSecond: quantiles are of seconds, and cells hold milliseconds.
 const millisecondsInSecond = 1000
 
-// slid is what a sliding window's row holds at a time: the slices that begin in (at − size, at].
-func slid(m *metric.Metric, w window.Window, row *table.Cell, at event.UnixMilli) (*table.Cell, error) {
+// Slide is what a sliding window's row holds at a time: the slices that begin in (at − size, at], and what came late to any of them.
+func Slide(m *metric.Metric, w window.Window, row *table.Cell, at event.UnixMilli) (*table.Cell, error) {
 	sum := &table.Cell{Late: row.Late}
 	for _, s := range row.Slices {
 		if w.InSlide(event.UnixMilli(s.StartMs), at) {

@@ -173,7 +173,7 @@ func (t *Table) scan(src Metrics, i int, s Segment, rows *int) error {
 			return fmt.Errorf("row %q: %w", key, err)
 		}
 		if s.Window.Kind == window.Sliding {
-			if spare, err = slid(term.def, s.Window.Window, spare, t.plan.Watermark); err != nil {
+			if spare, err = Slide(term.def, s.Window.Window, spare, t.plan.Watermark); err != nil {
 				return err
 			}
 		}
