@@ -1,13 +1,9 @@
 package live
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"maps"
 	"net/url"
-	"slices"
-	"strings"
 	"sync"
 
 	"weir/views/query"
@@ -40,7 +36,7 @@ func (a AlertTopics) Open(topic string, filter map[string][]string) (Feed, error
 	if err != nil {
 		return nil, asProblem(err)
 	}
-	return &alertFeed{q: q, src: a.Source, rows: map[string]json.RawMessage{}}, nil
+	return &alertFeed{q: q, src: a.Source}, nil
 }
 
 // alertFeed keeps the first page of one question current. Rows are alerts by id.
@@ -53,8 +49,7 @@ type alertFeed struct {
 
 	loaded bool
 	seq    uint64 // of the index
-	fresh  query.Progress
-	rows   map[string]json.RawMessage
+	heldRows
 }
 
 // TellsAll implements Telling: an alert that comes and goes is told.
@@ -115,34 +110,11 @@ func (f *alertFeed) refresh(look bool) ([]Op, error) {
 		return nil, err
 	}
 	rows := make(map[string]json.RawMessage, len(a.Alerts))
-	var ops []Op
 	for i := range a.Alerts {
-		row, err := json.Marshal(a.Alerts[i].Summary())
-		if err != nil {
+		if rows[a.Alerts[i].ID], err = json.Marshal(a.Alerts[i].Summary()); err != nil {
 			return nil, err
 		}
-		id := a.Alerts[i].ID
-		rows[id] = row
-		if !bytes.Equal(f.rows[id], row) {
-			ops = append(ops, Op{id, row})
-		}
 	}
-	for id := range f.rows {
-		if rows[id] == nil {
-			ops = append(ops, Op{Key: id})
-		}
-	}
-	slices.SortFunc(ops, func(a, b Op) int { return strings.Compare(a.Key, b.Key) })
-	f.rows, f.seq, f.fresh, f.loaded = rows, a.Seq, progress, true
-	return ops, nil
+	f.seq, f.fresh, f.loaded = a.Seq, progress, true
+	return f.replace(rows), nil
 }
-
-func (f *alertFeed) Rows(fn func(key string, row json.RawMessage)) {
-	for _, id := range slices.Sorted(maps.Keys(f.rows)) {
-		fn(id, f.rows[id])
-	}
-}
-
-func (f *alertFeed) Row(id string) json.RawMessage { return f.rows[id] }
-
-func (f *alertFeed) Freshness() Freshness { return FreshnessOf(f.fresh) }

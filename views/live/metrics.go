@@ -1,7 +1,6 @@
 package live
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"net/url"
@@ -38,7 +37,7 @@ func (m MetricTopics) Open(topic string, filter map[string][]string) (Feed, erro
 	if now == nil {
 		now = time.Now
 	}
-	return &metricFeed{q: q, src: m.Source, now: now, rows: map[string]json.RawMessage{}, byBucket: map[query.Bucket][]string{}}, nil
+	return &metricFeed{q: q, src: m.Source, now: now, heldRows: heldRows{rows: map[string]json.RawMessage{}}, byBucket: map[query.Bucket][]string{}}, nil
 }
 
 func asProblem(err error) error {
@@ -66,9 +65,8 @@ type metricFeed struct {
 	all   bool
 
 	table    *query.Table
-	fresh    query.Progress
-	rows     map[string]json.RawMessage
 	byBucket map[query.Bucket][]string // keys in rows, where buckets are points
+	heldRows
 }
 
 func (f *metricFeed) Key() string { return "metrics/" + f.q.Key() }
@@ -234,29 +232,15 @@ func (f *metricFeed) renew(rows []query.Keyed, old []string) (keys []string, ops
 		}
 		keys = append(keys, r.Key)
 		present[r.Key] = struct{}{}
-		if !bytes.Equal(f.rows[r.Key], data) {
-			f.rows[r.Key] = data
-			ops = append(ops, Op{r.Key, data})
-		}
+		ops = f.put(ops, r.Key, data)
 	}
 	for _, key := range old {
 		if _, ok := present[key]; !ok {
-			delete(f.rows, key)
-			ops = append(ops, Op{Key: key})
+			ops = f.put(ops, key, nil)
 		}
 	}
 	return keys, ops, nil
 }
-
-func (f *metricFeed) Rows(fn func(key string, row json.RawMessage)) {
-	for _, key := range slices.Sorted(maps.Keys(f.rows)) {
-		fn(key, f.rows[key])
-	}
-}
-
-func (f *metricFeed) Row(key string) json.RawMessage { return f.rows[key] }
-
-func (f *metricFeed) Freshness() Freshness { return FreshnessOf(f.fresh) }
 
 // FreshnessOf puts a table's progress into a frame's form.
 func FreshnessOf(p query.Progress) Freshness {

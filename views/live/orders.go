@@ -1,7 +1,6 @@
 package live
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,7 +51,7 @@ func (o OrderTopics) Open(topic string, filter map[string][]string) (Feed, error
 			return nil, &Problem{Title: "Bad parameter", Status: 422, Param: "id", Detail: "an order's id has 1 to 512 bytes"}
 		}
 	}
-	return &orderFeed{ids: ids, src: o.Source, touched: map[string]struct{}{}, rows: map[string]json.RawMessage{}}, nil
+	return &orderFeed{ids: ids, src: o.Source, touched: map[string]struct{}{}, heldRows: heldRows{rows: map[string]json.RawMessage{}}}, nil
 }
 
 // orderFeed keeps some orders current. Rows are orders by id; one that is not there has no row until it comes.
@@ -66,8 +65,7 @@ type orderFeed struct {
 	missing bool // some could not be read: their partition is not there yet
 
 	loaded bool
-	fresh  query.Progress
-	rows   map[string]json.RawMessage
+	heldRows
 }
 
 func (f *orderFeed) Key() string {
@@ -130,28 +128,3 @@ func (f *orderFeed) failed(ops []Op, err error) ([]Op, error) {
 	f.mu.Unlock()
 	return ops, nil
 }
-
-func (f *orderFeed) put(ops []Op, id string, row json.RawMessage) []Op {
-	was := f.rows[id]
-	switch {
-	case bytes.Equal(was, row):
-		return ops
-	case row == nil:
-		delete(f.rows, id)
-	default:
-		f.rows[id] = row
-	}
-	return append(ops, Op{id, row})
-}
-
-func (f *orderFeed) Rows(fn func(id string, row json.RawMessage)) {
-	for _, id := range f.ids {
-		if row := f.rows[id]; row != nil {
-			fn(id, row)
-		}
-	}
-}
-
-func (f *orderFeed) Row(id string) json.RawMessage { return f.rows[id] }
-
-func (f *orderFeed) Freshness() Freshness { return FreshnessOf(f.fresh) }

@@ -1,12 +1,8 @@
 package live
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"maps"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -68,8 +64,7 @@ func (s *StatusTopics) read() (map[string]json.RawMessage, error) {
 type statusFeed struct {
 	topics *StatusTopics
 	loaded bool
-	fresh  query.Progress
-	rows   map[string]json.RawMessage
+	heldRows
 }
 
 func (f *statusFeed) Key() string { return "status" }
@@ -86,28 +81,6 @@ func (f *statusFeed) Refresh() ([]Op, error) {
 	if err != nil {
 		return nil, err
 	}
-	var ops []Op
-	for key, row := range rows {
-		if !bytes.Equal(f.rows[key], row) {
-			ops = append(ops, Op{key, row})
-		}
-	}
-	for key := range f.rows {
-		if rows[key] == nil {
-			ops = append(ops, Op{Key: key})
-		}
-	}
-	slices.SortFunc(ops, func(a, b Op) int { return strings.Compare(a.Key, b.Key) })
-	f.rows, f.fresh, f.loaded = rows, f.topics.Source.Progress(), true
-	return ops, nil
+	f.fresh, f.loaded = f.topics.Source.Progress(), true
+	return f.replace(rows), nil // all feeds hold the same map
 }
-
-func (f *statusFeed) Rows(fn func(key string, row json.RawMessage)) {
-	for _, key := range slices.Sorted(maps.Keys(f.rows)) {
-		fn(key, f.rows[key])
-	}
-}
-
-func (f *statusFeed) Row(key string) json.RawMessage { return f.rows[key] }
-
-func (f *statusFeed) Freshness() Freshness { return FreshnessOf(f.fresh) }
