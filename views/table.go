@@ -50,11 +50,13 @@ type view struct {
 
 	arriving   sync.Map     // partition → *arriving
 	asOf       atomic.Int64 // Unix ms of the newest record that readers see
+	caughtUpAt atomic.Int64 // Unix ms: everything sent until then is here; 0 while unknown
 	marksMoved atomic.Bool
 	marksMu    sync.Mutex // held while marks that moved are read: whoever asks meanwhile waits for them. Before progressMu and mu.
 
 	progressMu sync.Mutex
 	partitions []PartitionState
+	ends       []int64 // of the table's topic, as NoteEnds was told last
 	watermark  event.UnixMilli
 	counters   map[string]int64
 	failure    error // why the view is not running
@@ -65,8 +67,8 @@ type view struct {
 type PartitionState struct {
 	Partition int32
 	Recovered bool
-	Offset    int64 // last offset read since the start, 0 where there was none
-	Lag       int64 // records behind the end of the changelog, as of the last look
+	Next      int64 // offset after the last record that was read
+	Lag       int64 // records behind the newest end of the topic that is known
 }
 
 const lookEvery = 250 * time.Millisecond
@@ -264,18 +266,24 @@ func (v *view) look() {
 	}
 	stats := v.goka.Stats(context.Background())
 	v.mu.RUnlock()
+	ends := v.knownEnds()
 	states := make([]PartitionState, len(stats.Partitions))
 	for p, s := range stats.Partitions {
 		if int(p) >= len(states) {
 			continue
 		}
 		st := PartitionState{Partition: p, Recovered: s.Status == goka.PartitionRunning || s.Status == goka.PartitionConnecting && v.wasRecovered(p)}
-		if s.Input != nil && s.Input.Count > 0 { // without a record since the start goka counts the lag from offset 0
-			st.Offset, st.Lag = s.Input.LastOffset, max(0, s.Input.OffsetLag-1)
+		var end int64
+		if s.Recovery != nil {
+			st.Next, end = max(0, s.Recovery.Offset), s.Recovery.Hwm
 		}
-		if s.Recovery != nil && !st.Recovered {
-			st.Lag = max(0, s.Recovery.Hwm-s.Recovery.Offset-1)
+		if s.Input != nil && s.Input.Count > 0 {
+			st.Next = s.Input.LastOffset + 1
 		}
+		if int(p) < len(ends) && ends[p] >= 0 {
+			end = ends[p] // goka's own look at the end is up to a minute old
+		}
+		st.Lag = max(0, end-st.Next)
 		states[p] = st
 	}
 	v.progressMu.Lock()
@@ -287,6 +295,22 @@ func (v *view) look() {
 		l.ProgressChanged()
 	}
 }
+
+// NoteEnds tells the view where its topic ends, by partition; −1 is unknown.
+func (v *view) NoteEnds(ends []int64) {
+	v.progressMu.Lock()
+	defer v.progressMu.Unlock()
+	v.ends = ends
+}
+
+func (v *view) knownEnds() []int64 {
+	v.progressMu.Lock()
+	defer v.progressMu.Unlock()
+	return v.ends
+}
+
+// NoteCaughtUp tells the view that everything sent until then is in it.
+func (v *view) NoteCaughtUp(at time.Time) { v.caughtUpAt.Store(at.UnixMilli()) }
 
 // wasRecovered keeps a partition present while it only reconnects.
 func (v *view) wasRecovered(p int32) bool {
@@ -316,6 +340,9 @@ func (v *view) Progress() query.Progress {
 	}
 	if ms := v.asOf.Load(); ms != 0 {
 		p.AsOf = time.UnixMilli(ms).UTC()
+	}
+	if ms := v.caughtUpAt.Load(); ms != 0 {
+		p.CaughtUpAt = time.UnixMilli(ms).UTC()
 	}
 	return p
 }

@@ -33,6 +33,7 @@ import (
 const (
 	watermarkHeader = "Weir-Watermark"
 	asOfHeader      = "Weir-As-Of"
+	caughtUpHeader  = "Weir-Caught-Up-At"
 	partialHeader   = "Weir-Partial"
 )
 
@@ -145,7 +146,12 @@ func (a *answer) tellFreshness(h http.Header) {
 	}
 	if a.meta.AsOf != nil {
 		h.Set(asOfHeader, a.meta.AsOf.Format(time.RFC3339Nano))
-		h.Set("Age", strconv.Itoa(int(max(0, math.Floor(a.now.Sub(*a.meta.AsOf).Seconds())))))
+	}
+	if a.meta.CaughtUpAt != nil {
+		h.Set(caughtUpHeader, a.meta.CaughtUpAt.Format(time.RFC3339Nano))
+	}
+	if at := a.meta.CurrentAt(); at != nil {
+		h.Set("Age", strconv.Itoa(int(max(0, math.Floor(a.now.Sub(*at).Seconds())))))
 	}
 	if p := a.meta.Partitions; p.Present < p.Expected {
 		h.Set(partialHeader, strconv.Itoa(p.Present)+"/"+strconv.Itoa(p.Expected))
@@ -195,7 +201,7 @@ func matches(ifNoneMatch, tag string) bool {
 
 // Freshness is the parameter of all answers that say how fresh they are.
 type Freshness struct {
-	MaxStaleness string `query:"max_staleness" maxLength:"12" pattern:"^([0-9]{1,7}(ms|s|m|h|d))?$" doc:"answer 503 where what would be told is older (by as_of) or not complete, such as 10s. A shop in which nothing happens is old, too" example:"1d"`
+	MaxStaleness string `query:"max_staleness" maxLength:"12" pattern:"^([0-9]{1,7}(ms|s|m|h|d))?$" doc:"answer 503 where what would be told is older (by the later of as_of and caught_up_at) or not complete, such as 10s" example:"1d"`
 }
 
 // enough refuses an answer that is older than the client allows.
@@ -208,15 +214,15 @@ func (in Freshness) enough(p query.Progress, now time.Time) error {
 			&huma.ErrorDetail{Message: detail, Location: "query.max_staleness", Value: in.MaxStaleness}))
 	}
 	limit, err := window.ParseSpan(in.MaxStaleness)
-	switch age := now.Sub(p.AsOf); {
+	switch age := now.Sub(p.CurrentAt()); {
 	case err != nil:
 		return wrongField("query.max_staleness", err.Error(), in.MaxStaleness)
-	case p.AsOf.IsZero():
+	case p.CurrentAt().IsZero():
 		return refuse("nothing has been read yet")
 	case p.Present < p.Expected:
 		return refuse("only " + strconv.Itoa(p.Present) + " of " + strconv.Itoa(p.Expected) + " partitions are recovered")
 	case age > limit:
-		return refuse("the newest of it was written " + age.Round(time.Millisecond).String() + " ago, at " + p.AsOf.UTC().Format(time.RFC3339Nano) +
+		return refuse("it is of " + p.CurrentAt().UTC().Format(time.RFC3339Nano) + ", " + age.Round(time.Millisecond).String() + " ago" +
 			". Ask without max_staleness for what there is")
 	}
 	return nil

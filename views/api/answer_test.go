@@ -72,6 +72,12 @@ func TestStaleAnswersAreRefusedWhereAsked(t *testing.T) {
 	if w := s.ask(t, "/v1/orders/o-1?max_staleness=9s"); w.Header().Get("Retry-After") != "1" {
 		t.Errorf("%v", w.Header())
 	}
+	s.orders.progress.CaughtUpAt = now.Add(-time.Minute)
+	refused("10s ago") // what is newer counts
+	s.orders.progress.CaughtUpAt = now.Add(-2 * time.Second)
+	if w := s.ask(t, "/v1/orders/o-1?max_staleness=2s"); w.Code != 200 || w.Header().Get("Age") != "2" || w.Header().Get("Weir-Caught-Up-At") != "2026-01-01T12:59:58Z" {
+		t.Errorf("a quiet shop: %d %v %s", w.Code, w.Header(), w.Body)
+	}
 	s.orders.progress.AsOf, s.orders.progress.Present = now, 7
 	refused("7 of 8")
 	if w := s.ask(t, "/v1/orders/o-1"); w.Code != 200 || w.Header().Get("Weir-Partial") != "7/8" || !strings.Contains(w.Body.String(), `"partial":true`) {

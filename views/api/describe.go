@@ -79,7 +79,8 @@ func (d describer) get(op *huma.Operation) {
 		headers[watermarkHeader] = text("meta.watermark: all events before this time have been counted")
 		headers[asOfHeader] = text("meta.as_of: when the newest record behind the answer was written")
 		headers[partialHeader] = text("partitions present/expected, where some are missing")
-		headers["Age"] = text("seconds since meta.as_of")
+		headers[caughtUpHeader] = text("meta.caught_up_at: everything that was sent until then is in the answer")
+		headers["Age"] = text("seconds since the later of meta.as_of and meta.caught_up_at")
 	}
 	if takes(op, "format") {
 		headers[nextHeader] = text("cursor of the page after, of tables")

@@ -125,6 +125,9 @@ func together(a, b query.Progress) query.Progress {
 	if b.AsOf.Before(a.AsOf) {
 		a.AsOf = b.AsOf
 	}
+	if b.CaughtUpAt.Before(a.CaughtUpAt) {
+		a.CaughtUpAt = b.CaughtUpAt
+	}
 	a.LagRecords += b.LagRecords
 	a.Present += b.Present
 	a.Expected += b.Expected

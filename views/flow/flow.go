@@ -11,6 +11,7 @@ type Key struct{ Group, Topic string } // no group: the topic's end
 // Sample is the state of all offsets at a moment. Offsets are by partition; −1 is unknown.
 type Sample struct {
 	At      time.Time
+	AskedAt time.Time // when the first of it was asked for: its ends hold what was sent until then
 	Offsets map[Key][]int64
 	// Counts are totals that only grow, such as bytes sent.
 	Counts map[string]float64

@@ -166,10 +166,10 @@ func refused(frame []byte) bool {
 func TestFramesThatAreNotAsDocumentedAreFound(t *testing.T) {
 	by := schemas(t, "socket")
 	for kind, frame := range map[string]string{
-		"delta": `{"type":"delta","id":"a","epoch":"e","from":1,"to":2,"ops":[["x","key"]],"server_time":"2026-01-01T12:00:00Z","watermark":null,"as_of":null,"lag_records":0,"partitions":{"present":8,"expected":8}}`,
+		"delta": `{"type":"delta","id":"a","epoch":"e","from":1,"to":2,"ops":[["x","key"]],"server_time":"2026-01-01T12:00:00Z","watermark":null,"as_of":null,"caught_up_at":null,"lag_records":0,"partitions":{"present":8,"expected":8}}`,
 		"sub":   `{"type":"sub","id":"a","topic":"metrics/orders","interval_ms":1}`,
 		"gap":   `{"type":"gap"}`,
-		"tick":  `{"type":"tick","server_time":"yesterday","watermark":null,"as_of":null,"lag_records":0,"partitions":{"present":8,"expected":8}}`,
+		"tick":  `{"type":"tick","server_time":"yesterday","watermark":null,"as_of":null,"caught_up_at":null,"lag_records":0,"partitions":{"present":8,"expected":8}}`,
 	} {
 		value, err := jsonschema.UnmarshalJSON(strings.NewReader(frame))
 		if err != nil {

@@ -245,5 +245,5 @@ func (f *metricFeed) renew(rows []query.Keyed, old []string) (keys []string, ops
 // FreshnessOf puts a table's progress into a frame's form.
 func FreshnessOf(p query.Progress) Freshness {
 	m := p.Meta()
-	return Freshness{Watermark: m.Watermark, AsOf: m.AsOf, LagRecords: m.LagRecords, Partitions: Partitions(m.Partitions)}
+	return Freshness{Watermark: m.Watermark, AsOf: m.AsOf, CaughtUpAt: m.CaughtUpAt, LagRecords: m.LagRecords, Partitions: Partitions(m.Partitions)}
 }

@@ -118,6 +118,7 @@ type Op struct {
 type Freshness struct {
 	Watermark  *time.Time `json:"watermark"`
 	AsOf       *time.Time `json:"as_of"`
+	CaughtUpAt *time.Time `json:"caught_up_at"`
 	LagRecords int64      `json:"lag_records"`
 	Partitions Partitions `json:"partitions"`
 }

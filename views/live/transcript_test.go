@@ -54,7 +54,7 @@ func (r *transcript) line(kind string, v any) {
 
 var (
 	sessions  = regexp.MustCompile(`"session":"[^"]*"`)
-	wallTimes = regexp.MustCompile(`"(server_time|as_of)":"[^"]*"`)
+	wallTimes = regexp.MustCompile(`"(server_time|as_of|caught_up_at)":"[^"]*"`)
 	epochName = regexp.MustCompile(`"epoch":"([^"]*)"`)
 )
 

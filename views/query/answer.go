@@ -58,7 +58,8 @@ type TopEntry struct {
 type Meta struct {
 	Watermark  *time.Time `json:"watermark" doc:"all events before this time have been counted; null until known"`
 	AsOf       *time.Time `json:"as_of" doc:"when the newest record behind this answer was written"`
-	LagRecords int64      `json:"lag_records"`
+	CaughtUpAt *time.Time `json:"caught_up_at" doc:"everything that was sent until then is in this answer. It is looked for every 2 s; null until known. A time that stands says that records wait, or that Kafka cannot be asked"`
+	LagRecords int64      `json:"lag_records" doc:"records of the table's topic that this server has not read, as it was seen within the last seconds"`
 	Partitions Partitions `json:"partitions"`
 	Partial    bool       `json:"partial" doc:"some partitions are not recovered: what they hold is missing here, or as old as the server's last life"`
 }
@@ -76,11 +77,25 @@ func (p Progress) Meta() Meta {
 		t := p.Watermark.Time()
 		m.Watermark = &t
 	}
-	if !p.AsOf.IsZero() {
-		t := p.AsOf.UTC()
-		m.AsOf = &t
-	}
+	m.AsOf, m.CaughtUpAt = known(p.AsOf), known(p.CaughtUpAt)
 	return m
+}
+
+// known is a time in UTC; nil for none.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// CurrentAt is of when the answer is, as Progress.CurrentAt; nil while unknown.
+func (m Meta) CurrentAt() *time.Time {
+	if m.AsOf == nil || m.CaughtUpAt != nil && m.CaughtUpAt.After(*m.AsOf) {
+		return m.CaughtUpAt
+	}
+	return m.AsOf
 }
 
 // Run answers a query from src.

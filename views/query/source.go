@@ -33,9 +33,18 @@ func Hold(src Metrics) (m Metrics, release func(), err error) {
 type Progress struct {
 	Watermark  event.UnixMilli // the least of the partitions'; 0 while unknown
 	AsOf       time.Time       // when the newest record that is in the table was written; zero while unknown
+	CaughtUpAt time.Time       // everything sent until then is in the table, as was seen; zero while unknown
 	LagRecords int64           // records known to be missing
 	Present    int             // partitions that are recovered
 	Expected   int             // partitions that there are
+}
+
+// CurrentAt is of when the table is: where nothing is sent nothing is written, and yet nothing is missing. Zero while unknown.
+func (p Progress) CurrentAt() time.Time {
+	if p.CaughtUpAt.After(p.AsOf) {
+		return p.CaughtUpAt
+	}
+	return p.AsOf
 }
 
 // Listener hears what happens in a table. It is called by the table's goroutine and must not block.

@@ -25,6 +25,7 @@ type Server struct {
 	tables  *views.Views
 	hub     *live.Hub
 	kafka   *kgo.Client
+	status  *statusSource
 	// backtests is nil where there is no rule book.
 	backtests *Backtests
 }
@@ -81,12 +82,13 @@ func NewServer(cfg *configs.Config, deps Deps, version string) (*Server, error) 
 	if err != nil {
 		return nil, err
 	}
+	status := newStatusSource(&statusSource{adm: adm, names: cfg.Names(), graph: graph, views: tables, rows: copies, registry: gatherer(deps),
+		receivers: receivers(cfg)})
 	served := api.Deps{
 		Letters:   letters,
 		Catalogue: catalogue, Metrics: tables.Metrics, Orders: tables.Orders, Ready: tables.Ready,
 		Alerts: tables.Alerts, Entities: tables.Entities, Commands: &commands{cfg.Kafka, cl, cfg.Names().In(topology.Commands)},
-		Status: newStatusSource(&statusSource{adm: adm, names: cfg.Names(), graph: graph, views: tables, rows: copies, registry: gatherer(deps),
-			receivers: receivers(cfg)}),
+		Status:   status,
 		Topology: graph,
 		Gatherer: deps.Registry, Live: hub, Dashboard: dashboard.Handler(), Version: version, Logger: deps.Logger,
 	}
@@ -102,7 +104,7 @@ func NewServer(cfg *configs.Config, deps Deps, version string) (*Server, error) 
 		served.Backtests = backtests
 	}
 	*rows.Deps = served
-	return &Server{Handler: api.New(served), tables: tables, hub: hub, kafka: cl, backtests: backtests}, nil
+	return &Server{Handler: api.New(served), tables: tables, hub: hub, kafka: cl, status: status, backtests: backtests}, nil
 }
 
 // Run follows the tables and answers requests by listen until ctx ends. It ends in this order: pushes, requests, the tables under
@@ -115,13 +117,14 @@ func (s *Server) Run(ctx context.Context, listen func(context.Context) error) er
 	ended := make(chan error, 2)
 	go func() { ended <- s.tables.Run(tables) }()
 	go func() { ended <- s.hub.Run(hub) }()
+	go func() { ended <- s.status.follow(hub) }()
 	err := listen(ctx)
 	if s.backtests != nil {
 		s.backtests.Close()
 	}
 	stopHub()
 	stopTables()
-	for range 2 {
+	for range 3 {
 		if e := <-ended; err == nil {
 			err = e
 		}

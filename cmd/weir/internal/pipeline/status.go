@@ -141,6 +141,8 @@ type groupView struct {
 		Counters() map[string]int64
 		Progress() query.Progress
 		Partitions() ([]views.PartitionState, error)
+		NoteEnds(ends []int64)
+		NoteCaughtUp(at time.Time)
 	}
 	table string
 }
@@ -174,6 +176,7 @@ func (s *statusSource) sample(ctx context.Context, groups []groupView) (*asked, 
 	for _, r := range s.receivers {
 		names = append(names, s.webhookGroup(r))
 	}
+	askedAt := s.now()
 	lags, err := s.adm.Lag(ctx, names...)
 	if err != nil {
 		return nil, fmt.Errorf("asking Kafka for the groups' lag: %w", err)
@@ -187,10 +190,13 @@ func (s *statusSource) sample(ctx context.Context, groups []groupView) (*asked, 
 		return nil, fmt.Errorf("asking Kafka how far the topics reach: %w", err)
 	}
 	a := &asked{at: s.now(), lags: lags, metrics: gathered(s.registry)}
-	sample := flow.Sample{At: a.at, Offsets: map[flow.Key][]int64{}, Counts: a.metrics}
+	sample := flow.Sample{At: a.at, AskedAt: askedAt, Offsets: map[flow.Key][]int64{}, Counts: a.metrics}
 	ends.Each(func(o kadm.ListedOffset) {
-		if o.Err == nil {
+		switch {
+		case o.Err == nil:
 			sample.Set(flow.Key{Topic: o.Topic}, o.Partition, o.Offset)
+		case o.Partition >= 0:
+			sample.Set(flow.Key{Topic: o.Topic}, o.Partition, -1)
 		}
 	})
 	for group, lag := range lags {
@@ -212,6 +218,7 @@ func (s *statusSource) sample(ctx context.Context, groups []groupView) (*asked, 
 		}
 	}
 	s.history.Add(sample)
+	s.tellViews(&sample, groups)
 	return a, nil
 }
 
@@ -221,11 +228,8 @@ func (s *statusSource) sampleCopy(sample *flow.Sample, table string, g groupView
 	if err != nil {
 		return // readiness says why
 	}
-	ends := sample.Offsets[flow.Key{Topic: table}]
 	for _, p := range states {
-		if int(p.Partition) < len(ends) && ends[p.Partition] >= 0 {
-			sample.Set(flow.Key{Group: copyOf, Topic: table}, p.Partition, max(ends[p.Partition]-p.Lag, 0))
-		}
+		sample.Set(flow.Key{Group: copyOf, Topic: table}, p.Partition, p.Next)
 	}
 }
 

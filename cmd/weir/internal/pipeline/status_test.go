@@ -18,6 +18,7 @@ import (
 	"weir/views"
 	"weir/views/api"
 	"weir/views/flow"
+	"weir/views/query"
 )
 
 // marksOf are the marks rows of the orders table.
@@ -227,4 +228,75 @@ func TestTheOneThatHoldsTheWatermarkIsNamed(t *testing.T) {
 		t.Errorf("%+v: who is idle holds nothing", all)
 	}
 	compareSources(nil)
+}
+
+// copyAt is a table's copy that has read so far.
+type copyAt struct {
+	next       []int64
+	ends       []int64
+	caughtUpAt time.Time
+}
+
+func (c *copyAt) Counters() map[string]int64   { return map[string]int64{} }
+func (c *copyAt) Progress() query.Progress     { return query.Progress{} }
+func (c *copyAt) NoteEnds(ends []int64)        { c.ends = ends }
+func (c *copyAt) NoteCaughtUp(at time.Time)    { c.caughtUpAt = at }
+func (c *copyAt) reads(partition int, n int64) { c.next[partition] += n }
+func (c *copyAt) Partitions() (out []views.PartitionState, err error) {
+	for p, next := range c.next {
+		out = append(out, views.PartitionState{Partition: int32(p), Recovered: true, Next: next})
+	}
+	return out, nil
+}
+
+// A quiet shop is told from one that is not counted: the time until which everything is counted goes on, or stands, whichever stage the
+// record waits for.
+func TestViewsAreToldUntilWhenAllIsCounted(t *testing.T) {
+	s, cl, _ := openStatus(t)
+	metrics := &copyAt{next: []int64{0, 0}}
+	groups := []groupView{{topology.GroupOrders, &copyAt{}, topology.TableOrders}, {topology.GroupMetrics, metrics, topology.TableMetrics}}
+	write := func(topic string) {
+		t.Helper()
+		if err := cl.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: 1, Value: []byte("x")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit := func(group, topic string, at int64) {
+		t.Helper()
+		var o kadm.Offsets
+		o.Add(kadm.Offset{Topic: topic, Partition: 1, At: at, LeaderEpoch: -1})
+		if err := s.adm.CommitAllOffsets(t.Context(), group, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clock := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	s.now = func() time.Time { clock = clock.Add(time.Millisecond); return clock }
+	look := func(what string, goesOn bool) {
+		t.Helper()
+		clock = clock.Add(time.Minute + time.Second) // what was seen before is forgotten
+		asked := clock
+		if _, err := s.sample(t.Context(), groups); err != nil {
+			t.Fatal(err)
+		}
+		if got := metrics.caughtUpAt.After(asked); got != goesOn || metrics.caughtUpAt.After(asked.Add(time.Millisecond)) {
+			t.Errorf("%s: caught up at %v, asked at %v", what, metrics.caughtUpAt, asked)
+		}
+	}
+	look("nothing was ever sent", true)
+	write(topology.Payments)
+	look("an event waits", false)
+	write(topology.Deltas)
+	commit(topology.GroupOrders, topology.Payments, 1)
+	look("a delta waits", false)
+	write(topology.TableMetrics)
+	commit(topology.GroupMetrics, topology.Deltas, 1)
+	look("a row is not read yet", false)
+	if !slices.Equal(metrics.ends, []int64{0, 1}) {
+		t.Errorf("the table ends at %v", metrics.ends)
+	}
+	metrics.reads(1, 1)
+	look("the row is read", true)
+	look("nothing happens", true)
+	write(topology.Orders)
+	look("the next event waits", false)
 }
