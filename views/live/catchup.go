@@ -18,23 +18,25 @@ func (c *cohort) join(s *subscription, epoch string, seq uint64) error {
 	c.subs[s] = struct{}{}
 	if epoch == c.epoch && c.covers(seq) {
 		s.sent = seq
-		c.sendResumed(s)
+		c.sendMissed(s) // empty where nothing was: its state stands
 		return nil
 	}
 	c.sendSnapshot(s, false)
 	return nil
 }
 
-// sendResumed tells a returning client that its state stands, as a delta that may be empty.
-func (c *cohort) sendResumed(s *subscription) {
+// sendMissed queues all that came after s.sent as one delta; false where the client had no room for it.
+func (c *cohort) sendMissed(s *subscription) bool {
 	body, err := c.deltaBody(s.sent)
 	if err != nil {
 		s.conn.fail(err)
-		return
+		return false
 	}
-	if s.conn.enqueue(c.frame("delta", s.id, body, true)) {
-		s.sent = c.seq
+	if !s.conn.enqueue(c.frame("delta", s.id, body, true)) {
+		return false
 	}
+	s.sent = c.seq
+	return true
 }
 
 func (c *cohort) leave(s *subscription) {
@@ -67,13 +69,7 @@ func (c *cohort) catchUp(s *subscription) {
 		c.sendSnapshot(s, s.sent != 0)
 		return
 	}
-	body, err := c.deltaBody(s.sent)
-	if err != nil {
-		s.conn.fail(err)
-		return
-	}
-	if s.conn.enqueue(c.frame("delta", s.id, body, true)) {
-		s.sent = c.seq
+	if c.sendMissed(s) {
 		c.hub.stats.merged.Inc()
 	}
 }
