@@ -158,6 +158,41 @@ func TestBrowserShowsAnEmptyShop(t *testing.T) {
 	}
 }
 
+// A shop in which nothing happens is told from one that is not counted: the newest row is as old in both.
+func TestBrowserTellsQuietFromStuck(t *testing.T) {
+	db := querytest.New()
+	now := time.Now().UTC()
+	for _, w := range querytest.Windows {
+		db.Add(querytest.Key("orders", w.Name, now.Truncate(w.Length), "eu", "DE", "web", "EUR"), 8, 0)
+	}
+	db.Watermark(now)
+	s := serve(t, db, "127.0.0.1:0")
+	p := startBrowser(t).open(s.url+"/", 360, 780)
+	const chip, filled, strips = `document.querySelector('.fresh').innerText`, `!!document.querySelector('.fresh .i.f')`, `document.querySelectorAll('.panel .strip.warn').length`
+	for _, is := range []struct {
+		what                       string
+		asOf, caughtUpAt           time.Duration // ago
+		chip, filled, strips, says string
+	}{
+		{"a busy shop", -time.Hour, time.Hour, "Live\n· 0.0 s behind", "true", "0", ""},
+		{"a quiet shop", 12 * time.Minute, -time.Hour, "Live\n· quiet 12 min", "false", "0", "Everything that was sent is counted: the shop is quiet."},
+		{"records that wait", 12 * time.Minute, 11 * time.Second, "Stale\n· 12 min", "false", "some", "Records wait to be counted, or it cannot be told whether any do. Operations shows where."},
+		{"a quiet shop", 3 * time.Hour, -time.Hour, "Live\n· quiet 3 h", "false", "0", "Everything that was sent is counted: the shop is quiet."},
+	} {
+		db.Written(time.Now().Add(-is.asOf), time.Now().Add(-is.caughtUpAt))
+		p.until(is.what, chip, is.chip)
+		p.until(is.what+": the mark", filled, is.filled)
+		p.until(is.what+": the panels", `(n => n ? 'some' : '0')(`+strips+`)`, is.strips)
+		p.eval(`document.querySelector('.fresh').click()`)
+		p.until(is.what+": why", `document.querySelector('dialog[open] .form > p.muted')?.textContent ?? ''`, is.says)
+		p.eval(`document.querySelector('dialog[open]').close()`)
+		p.mustFit()
+	}
+	for _, e := range p.errors() {
+		t.Errorf("the browser reports: %s", e)
+	}
+}
+
 // The browser's client of the protocol must hold what the query API answers, under random changes and over a restart.
 func TestBrowserClientHoldsTheAnswer(t *testing.T) {
 	db := querytest.New()

@@ -126,5 +126,7 @@ export const hms = t => date(t, { hour: '2-digit', minute: '2-digit', second: '2
 /** 11 Mar 09:12:04 */
 export const moment = t => day(t, older(t)) + ' ' + hms(t)
 export const weekday = t => date(t, { weekday: 'short' }) + ' ' + day(t, older(t))
-/** How long ago, without fractions: 8 s, 2 min, 3 h */
-export const ago = (t, now) => age(Math.max(0, now - Date.parse(t)) / 1000).replace(/^(\d)[.,]\d s$/, '$1 s')
+/** The same without fractions: 8 s */
+export const brief = s => age(s).replace(/^(\d)[.,]\d s$/, '$1 s')
+/** How long ago: 8 s, 2 min, 3 h */
+export const ago = (t, now) => brief(Math.max(0, now - Date.parse(t)) / 1000)

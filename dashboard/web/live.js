@@ -23,6 +23,7 @@ const AGAIN_MS = 5_000 // after this what the server could not answer is asked a
 const STEADY_MS = 5_000 // a connection that lasts so long was a success: the next attempts are quick again
 const DENIED = 3 // websockets in a row that never opened: a proxy denies them, and server-sent events take their place
 export const STALE_S = 5
+const KNOWN_S = 10 // the server looks every 2 s until when all that was sent is counted: what it knew so long ago says nothing of now
 
 /** Full jitter: anywhere between nothing and the exponential bound, so that clients do not come back in step. */
 export function backoff(attempt, random = Math.random, base = BASE_MS) {
@@ -45,14 +46,14 @@ export function connect({
   let denied = 0, opened = false, viaStream = false
   let retryAt = 0, retryTimer = 0, watchTimer = 0, lastFrame = 0, began = 0, notBefore = 0
   let clock = 0 // server time minus ours, in ms
-  let meta = null // watermark, as_of, lag_records, partitions: the newest that came
+  let meta = null // watermark, as_of, caught_up_at, lag_records, partitions: the newest that came
 
   const api = {
     subscribe, close, retry,
     /** What to tell about freshness, now. */
     freshness() {
       const t = now(), serverNow = t + clock
-      const f = { state: 'live', behindS: null, meta, serverNow, retryInS: 0, reason: fatal, idle: false }
+      const f = { state: 'live', behindS: null, meta, serverNow, retryInS: 0, reason: fatal, quietS: null }
       if (meta?.as_of) f.behindS = Math.max(0, (serverNow - Date.parse(meta.as_of)) / 1000)
       if (fatal) f.state = 'offline'
       else if (!ws && !welcomed) {
@@ -61,7 +62,10 @@ export function connect({
       } else if (!welcomed) f.state = attempt ? 'reconnecting' : 'connecting'
       else if (meta && meta.partitions.present < meta.partitions.expected) f.state = 'recovering'
       else if (t - lastFrame > QUIET_MS) { f.state = 'stale'; f.behindS = Math.max(f.behindS ?? 0, (t - lastFrame) / 1000) }
-      else if (f.behindS !== null && f.behindS > STALE_S) { f.state = 'stale'; f.idle = meta.lag_records === 0 }
+      else if (f.behindS !== null && f.behindS > STALE_S) {
+        if (serverNow - Date.parse(meta.caught_up_at ?? 0) <= KNOWN_S * 1000) f.quietS = f.behindS
+        else f.state = 'stale'
+      }
       return f
     },
   }

@@ -2,7 +2,7 @@
 import { html } from './html.js'
 import { Icon } from './icons.js'
 import { useLayoutEffect, useRef } from 'preact/hooks'
-import { age, hms, percent, stamp, zoneWord } from './format.js'
+import { age, brief, hms, percent, stamp, zoneWord } from './format.js'
 import { Table, Tools, isTabled } from './table.js'
 import { entityOf, entityPath, kindWord, short } from './say.js'
 import { to } from './router.js'
@@ -101,7 +101,8 @@ export const Fresh = ({ f, onOpen }) => {
 export function words(f) {
   const p = f.meta?.partitions
   switch (f.state) {
-    case 'live': return ['live', 'dot', 'Live', f.behindS == null ? '· no events yet' : `· ${age(f.behindS)} behind`]
+    case 'live': if (f.quietS != null) return ['live quiet', 'dot', 'Live', html`· quiet<span class="hide-s"> for</span> ${brief(f.quietS)}`]
+      return ['live', 'dot', 'Live', f.behindS == null ? '· no events yet' : `· ${age(f.behindS)} behind`]
     case 'stale': return ['stale', 'clock', 'Stale', '· ' + age(f.behindS)]
     case 'recovering': return ['rec', 'refresh', 'Recovering', html`· ${p.present}/${p.expected}<span class="hide-s"> partitions</span>`]
     case 'reconnecting': return ['wait', 'plug', 'Reconnecting', f.retryInS > 0 ? `in ${f.retryInS} s` : 'now']
@@ -116,7 +117,7 @@ export const Strip = ({ f, ignored = [] }) => {
   if (f.state === 'recovering') return html`<div class="strip info"><${Icon} name="refresh" size="14" />
       <span class="ell">${p.present} of ${p.expected} partitions. ${['None', 'One is', 'Two are', 'Three are', 'Four are'][away] ?? away + ' are'} recovering: these are at least numbers.</span></div>`
   if (f.state === 'reconnecting' || f.state === 'offline') return html`<div class="strip warn"><${Icon} name="clock" size="14" /><span class="ell">Not connected: the last values stay.</span></div>`
-  if (f.state === 'stale' && !f.idle && f.meta?.as_of) return html`<div class="strip warn"><${Icon} name="clock" size="14" />
+  if (f.state === 'stale' && f.meta?.as_of) return html`<div class="strip warn"><${Icon} name="clock" size="14" />
       <span class="ell">As of ${hms(Date.parse(f.meta.as_of))}, ${age(f.behindS)} ago. Updates when the stream does.</span></div>`
   if (ignored.length) return html`<div class="strip info"><${Icon} name="filter" size="14" /><span class="ell">Not filtered: this is not counted by ${ignored.join(' or ')}.</span></div>`
   return null

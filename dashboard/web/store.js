@@ -17,7 +17,7 @@ export const held = signal(0)
 export const fresh = signal({ state: 'connecting' })
 export const state = computed(() => fresh.value.state)
 /** Whether what is seen is not what is: no connection, or counting lags. A quiet shop is no such thing. */
-export const aged = computed(() => ['offline', 'reconnecting'].includes(state.value) || (state.value === 'stale' && !fresh.value.idle))
+export const aged = computed(() => ['offline', 'reconnecting', 'stale'].includes(state.value))
 export const frames = signal(0) // grows with every repaint
 export const open = signal(null) // alerts that wait for somebody: {total, critical}; null: not known
 

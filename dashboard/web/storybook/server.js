@@ -12,7 +12,7 @@ export const keyOf = ({ topic, filter }) => topic + '?' + new URLSearchParams(Ob
  */
 export function serve(canned, state) {
   const told = { asked: [], sockets: new Set(), at: performance.now(), posts: [] }
-  const meta = () => state.meta({ watermark: newest(canned), as_of: ago(400), lag_records: 0, partitions: { present: 12, expected: 12 } })
+  const meta = () => state.meta({ watermark: newest(canned), as_of: ago(400), caught_up_at: ago(900), lag_records: 0, partitions: { present: 12, expected: 12 } })
   const answer = (body, status = 200, headers = {}) => { told.at = performance.now(); return new Response(JSON.stringify(body), { status, headers: { 'Content-Type': 'application/json', ...headers } }) }
 
   globalThis.fetch = async (resource, { method = 'GET', body } = {}) => {
@@ -41,7 +41,7 @@ export function serve(canned, state) {
       this.dispatchEvent(e)
     }
     frame(f) { if (this.readyState === 1) { told.at = performance.now(); this.say('message', { data: JSON.stringify(f) }) } }
-    tick() { const { watermark, as_of, lag_records, partitions } = meta(); this.frame({ type: 'tick', server_time: ago(0), watermark, as_of, lag_records, partitions }) }
+    tick() { const { watermark, as_of, caught_up_at, lag_records, partitions } = meta(); this.frame({ type: 'tick', server_time: ago(0), watermark, as_of, caught_up_at, lag_records, partitions }) }
     end(code) { if (this.readyState === 3) return; clearInterval(this.timer); told.sockets.delete(this); this.say('close', { code, wasClean: code === 1000, reason: '' }, 3) }
     close(code = 1000) { this.end(code) }
     send(text) {

@@ -76,6 +76,14 @@ func (t *Table) Set(key string, c *table.Cell) {
 	t.tell(func(l query.Listener) { l.RowChanged(key) })
 }
 
+// Written sets when the newest row was written, and until when all that was sent is in the table.
+func (t *Table) Written(asOf, caughtUpAt time.Time) {
+	t.mu.Lock()
+	t.progress.AsOf, t.progress.CaughtUpAt = asOf, caughtUpAt
+	t.mu.Unlock()
+	t.tell(query.Listener.ProgressChanged)
+}
+
 // Add adds count and sum to a row.
 func (t *Table) Add(key string, count, sum int64) {
 	t.Update(key, func(c *table.Cell) { c.Count, c.Sum = c.Count+count, c.Sum+sum })
