@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/goccy/go-yaml"
 
@@ -234,12 +235,15 @@ func (l *Loaded) flags(in Sourced) error {
 
 // DefaultText is the default of a key as it is written in a file.
 func DefaultText(path string) string {
-	d, err := defaultsOnly()
+	d, err := shipped()
 	if err != nil {
 		panic(err) // the embedded file is tested
 	}
 	return format(field(&d.Config, path))
 }
+
+// shipped is read once: each flag of each command asks for its default.
+var shipped = sync.OnceValues(defaultsOnly)
 
 func defaultsOnly() (*Loaded, error) {
 	l := &Loaded{origins: map[string]Origin{}}
