@@ -187,18 +187,22 @@ func (f *metricFeed) refresh(dirty map[query.Bucket]struct{}, all bool) ([]Op, e
 	return f.render(touched)
 }
 
-// render compares the rows of the buckets touched with what was there.
+// render compares the rows of the buckets touched with what was there. Nothing is held before all of them can be shown: a change that
+// is held counts as told.
 func (f *metricFeed) render(touched map[query.Bucket]struct{}) ([]Op, error) {
-	var ops []Op
+	rendered := make(map[query.Bucket][]Op, len(touched))
 	for b := range touched {
 		rows, err := f.table.Rows(b)
 		if err != nil {
 			return nil, err
 		}
-		keys, changed, err := f.renew(rows, f.byBucket[b])
-		if err != nil {
+		if rendered[b], err = encoded(rows); err != nil {
 			return nil, err
 		}
+	}
+	var ops []Op
+	for b, rows := range rendered {
+		keys, changed := f.renew(rows, f.byBucket[b])
 		if len(keys) == 0 {
 			delete(f.byBucket, b)
 		} else {
@@ -214,32 +218,44 @@ func (f *metricFeed) renderAll(changed bool) ([]Op, error) {
 	if !changed {
 		return nil, nil
 	}
-	rows, err := f.table.All()
+	all, err := f.table.All()
 	if err != nil {
 		return nil, err
 	}
-	_, ops, err := f.renew(rows, slices.Sorted(maps.Keys(f.rows)))
-	return ops, err
+	rows, err := encoded(all)
+	if err != nil {
+		return nil, err
+	}
+	_, ops := f.renew(rows, slices.Sorted(maps.Keys(f.rows)))
+	return ops, nil
+}
+
+func encoded(rows []query.Keyed) ([]Op, error) {
+	out := make([]Op, len(rows))
+	for i, r := range rows {
+		data, err := json.Marshal(r.Row)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = Op{r.Key, data}
+	}
+	return out, nil
 }
 
 // renew puts rows in the place of those under the keys old.
-func (f *metricFeed) renew(rows []query.Keyed, old []string) (keys []string, ops []Op, err error) {
+func (f *metricFeed) renew(rows []Op, old []string) (keys []string, ops []Op) {
 	present := make(map[string]struct{}, len(rows))
 	for _, r := range rows {
-		data, err := json.Marshal(r.Row)
-		if err != nil {
-			return nil, nil, err
-		}
 		keys = append(keys, r.Key)
 		present[r.Key] = struct{}{}
-		ops = f.put(ops, r.Key, data)
+		ops = f.put(ops, r.Key, r.Row)
 	}
 	for _, key := range old {
 		if _, ok := present[key]; !ok {
 			ops = f.put(ops, key, nil)
 		}
 	}
-	return keys, ops, nil
+	return keys, ops
 }
 
 // FreshnessOf puts a table's progress into a frame's form.

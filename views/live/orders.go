@@ -93,38 +93,43 @@ func (f *orderFeed) Touch(c Changed) bool {
 func (f *orderFeed) Refresh() ([]Op, error) {
 	f.mu.Lock()
 	touched, all := f.touched, f.stale || !f.loaded
-	f.touched, f.stale, f.missing = map[string]struct{}{}, false, false
+	f.touched, f.stale, f.missing = map[string]struct{}{}, false, true // partitions may move before it is known
 	f.mu.Unlock()
 	progress := f.src.Progress()
+	read, missing, err := f.read(touched, all)
+	f.mu.Lock()
+	f.stale, f.missing = f.stale || err != nil, missing
+	f.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	f.loaded, f.fresh = true, progress
 	var ops []Op
+	for _, r := range read {
+		ops = f.put(ops, r.Key, r.Row)
+	}
+	return ops, nil
+}
+
+// read gives the orders as they are now, changed or not. missing tells that the partition of one is not there: before the first answer
+// there is then nothing to show; later its row of before stands, and the other orders go on.
+func (f *orderFeed) read(touched map[string]struct{}, all bool) (read []Op, missing bool, err error) {
 	for _, id := range f.ids {
 		if _, ok := touched[id]; !ok && !all {
 			continue
 		}
 		row, err := f.src.Order(id)
-		if err != nil {
-			f.mu.Lock()
-			f.stale, f.missing = true, true
-			f.mu.Unlock()
-			return f.failed(ops, err)
+		var starting *query.NotReadyError
+		switch {
+		case err == nil:
+			read = append(read, Op{id, row})
+		case !errors.As(err, &starting):
+			return nil, missing, err
+		case !f.loaded:
+			return nil, true, &Problem{Title: "Not ready", Status: 503, Detail: err.Error()}
+		default:
+			missing = true
 		}
-		ops = f.put(ops, id, row)
 	}
-	f.loaded, f.fresh = true, progress
-	return ops, nil
-}
-
-// failed says what a read that failed means: before the first answer there is nothing to show; later the rows of before stand.
-func (f *orderFeed) failed(ops []Op, err error) ([]Op, error) {
-	var starting *query.NotReadyError
-	switch {
-	case !errors.As(err, &starting):
-		return nil, err
-	case !f.loaded:
-		return nil, &Problem{Title: "Not ready", Status: 503, Detail: err.Error()}
-	}
-	f.mu.Lock()
-	f.stale = false // until the partitions move
-	f.mu.Unlock()
-	return ops, nil
+	return read, missing, nil
 }
