@@ -81,6 +81,11 @@ func (d *desk) change(entity string, f func(c *table.Case)) {
 	}
 }
 
+func (d *desk) Started(from, to event.UnixMilli, fn func(*search.Alert)) error {
+	d.index.Started(from, to, fn)
+	return nil
+}
+
 func (d *desk) add(alerts ...*table.Alert) {
 	for _, a := range alerts {
 		d.change(a.Entity, func(c *table.Case) {

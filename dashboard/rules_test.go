@@ -170,6 +170,31 @@ func TestBrowserEditsARule(t *testing.T) {
 	p.until("the unsaved edit to be asked about", `location.pathname + ': ' + window.asked`, "/rules/velocity: The edit of this rule is not applied. Leave it?")
 }
 
+// The line beside a rule is its alerts by hour, from zero, and what it shows adds up to the number beside it.
+func TestBrowserShowsARulesAlertsByHour(t *testing.T) {
+	d, b := openDesk(), openBook()
+	want := make([]int, 24)
+	for i, hoursAgo := range []float64{23.5, 20.2, 5.9, 5.5, 5.1, 5.4, 0.5, 0.2, 30} {
+		a := d.anAlert(fmt.Sprint("h", i), fmt.Sprint("customer:c-", i), "o-1", "high", 60, 100_00)
+		a.Rule, a.Shadow, a.StartedMs = "velocity", true, d.ago(time.Duration(hoursAgo*float64(time.Hour)))
+		d.add(a)
+		if hoursAgo < 24 {
+			want[23-int(hoursAgo)]++
+		}
+	}
+	s := d.serve(t, "127.0.0.1:0", b.into)
+	p := startBrowser(t).asAna(1280, 900)
+	p.visit(s.url + "/rules")
+	p.until("the numbers", `[...document.querySelectorAll('tbody tr')].map(e => [...e.querySelectorAll('td.r')].slice(0, 2).map(c => c.textContent).join(' ')).join('; ')`, "2 8; 0 0")
+	p.until("the line", `document.querySelector('tbody .by-hour path').getAttribute('d').split(/[ML]/).slice(1).map(xy => Math.round((28 - xy.split(' ')[1]) / 24 * 4)).join()`,
+		strings.Join(strings.Fields(strings.Trim(fmt.Sprint(want), "[]")), ","))
+	from := d.now.Add(-6 * time.Hour)
+	p.until("its words", `[...document.querySelectorAll('tbody .by-hour')].map(e => e.textContent.trim()).join('; ')`,
+		fmt.Sprintf("at most 4 alerts an hour, %s to %s; none", from.Format("15:04"), from.Add(time.Hour).Format("15:04")))
+	p.mustFit()
+	p.mustBeNamed()
+}
+
 func TestBrowserWritesANewRule(t *testing.T) {
 	d, b := openDesk(), openBook()
 	s := d.serve(t, "127.0.0.1:0", b.into)

@@ -54,11 +54,11 @@ export const Delta = ({ v, text, good = 0, muted }) => {
 export const relative = v => v == null ? '' : percent(Math.abs(v)) + ' %'
 export const points = v => v == null ? '' : percent(Math.abs(v)) + ' pp'
 
-/** A line of values; gaps where there is none. The last point is marked. */
-export const Spark = ({ list, quiet }) => {
+/** A line of values; gaps where there is none. The last point is marked. zero: its ground is zero, as counts want it, and not the least value. */
+export const Spark = ({ list, quiet, zero }) => {
   const w = 120, h = 32, known = list.filter(v => v != null)
   if (known.length < 2) return html`<div class="ch spark"></div>`
-  const lo = Math.min(...known), hi = Math.max(...known), d = hi - lo || 1
+  const lo = zero ? 0 : Math.min(...known), hi = Math.max(...known), d = hi - lo || 1
   const x = i => 2 + i / (list.length - 1) * (w - 8), y = v => hi === lo ? h / 2 : h - 4 - (v - lo) / d * (h - 8)
   let path = '', pen = false, lastX = 0, lastY = 0
   list.forEach((v, i) => {

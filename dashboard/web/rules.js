@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { html } from './html.js'
 import { Icon, Severity } from './icons.js'
-import { Asked, Dialog, Panel, Pill, State, sentenceOf } from './parts.js'
+import { Asked, Dialog, Panel, Pill, Spark, State, sentenceOf } from './parts.js'
 import { Editor, asDocument, differences } from './editor.js'
 import { Backtest } from './backtest.js'
 import { ask, query, useAsk } from './api.js'
@@ -18,11 +18,26 @@ export function Rules() {
 }
 
 /** Alerts counted by rule: {rule: n}, null while not known. */
-const useCounts = (filter, every = 10_000) => useAsk('/v1/alerts?' + query({ limit: 1, shadow: 'include', ...filter }), { every }).data?.facets.rule ?? null
+const useCounts = filter => useAsk('/v1/alerts?' + query({ limit: 1, shadow: 'include', ...filter }), { every: 10_000 }).data?.facets.rule ?? null
+
+const HOURS = 24, NONE = new Array(HOURS).fill(0), sum = list => list.reduce((a, b) => a + b, 0)
+/** The alerts of each rule by hour, oldest first: rule → counts; null while not known. */
+function useHours() {
+  const { data } = useAsk('/v1/alerts/hourly?' + query({ hours: HOURS, shadow: 'include' }), { every: 10_000 })
+  return data && { of: rule => data.rules.find(r => r.rule === rule)?.counts ?? NONE, from: Date.parse(data.from) }
+}
+
+/** Alerts by hour as a line from zero, and in words when they were most. */
+function Hours({ counts, from }) {
+  const most = Math.max(...counts), at = from + counts.indexOf(most) * 3600e3
+  if (!most) return html`<span class="muted sm">none</span>`
+  const says = `at most ${plural(most, 'alert')} an hour, ${f.clock(at)} to ${f.clock(at + 3600e3)}`
+  return html`<div title=${says}><${Spark} list=${counts} zero /><span class="sr">${says}</span></div>`
+}
 
 function List() {
-  const rules = useAsk('/v1/rules', { every: 5000 }), field = useRef(null), q = route.value.params.get('q') ?? ''
-  const hour = useCounts({ started_from: 'now-1h' }), day = useCounts({ started_from: 'now-24h' }), right = useCounts({ status: 'confirmed' }), wrong = useCounts({ status: 'false_positive' })
+  const rules = useAsk('/v1/rules', { every: 5000 }), field = useRef(null), q = route.value.params.get('q') ?? '', hours = useHours()
+  const right = useCounts({ status: 'confirmed' }), wrong = useCounts({ status: 'false_positive' })
   const all = rules.data?.rules ?? [], shown = all.filter(r => (r.id + ' ' + r.title + ' ' + r.state + ' ' + r.typology).toLowerCase().includes(q.toLowerCase()))
   const states = Object.keys(RULE_STATE).map(s => [all.filter(r => r.state === s).length, s]).filter(([n]) => n)
   useKeys({ '/': () => field.current.focus() })
@@ -38,14 +53,14 @@ function List() {
     <section class="panel" aria-label="All rules">${shown.length === 0 ? html`<div class="body">
         <${State} icon="inbox" title=${q ? 'No rule matches' : 'There are no rules'}>${q ? 'Its id, title, state and typology are searched.' : 'Add one, or apply a file with weir rules apply.'}<//></div>`
     : html`<div class="scroll"><table class="tbl"><thead><tr><th scope="col">Rule</th><th scope="col">State</th><th scope="col">Severity</th>
-        <th scope="col" class="r">Alerts 1 h</th><th scope="col" class="r">24 h</th><th scope="col" class="r">Precision</th>
+        <th scope="col" class="r">Alerts 1 h</th><th scope="col" class="r">24 h</th><th scope="col" class="by-hour">By hour, 24 h</th><th scope="col" class="r">Precision</th>
         <th scope="col" class="r">Changed</th></tr></thead>
-      <tbody>${shown.map(r => { const off = r.state === 'draft' || r.state === 'retired', n = (right?.[r.id] ?? 0) + (wrong?.[r.id] ?? 0)
+      <tbody>${shown.map(r => { const off = r.state === 'draft' || r.state === 'retired', n = (right?.[r.id] ?? 0) + (wrong?.[r.id] ?? 0), counts = hours?.of(r.id)
         return html`<tr key=${r.id}><td class="b ell name">
             <a class="plain" href=${to('rules', r.id)}>${r.title || sentence(r.id)}</a> <span class="muted sm w4">v${r.version}</span></td><td>
             <${Pill} of=${RULE_STATE[r.state]} /></td><td><${Severity} of=${r.severity} /></td>
-            <td class="r">${off ? '–' : hour ? f.number(hour[r.id] ?? 0) : ''}</td>
-            <td class="r">${off ? '–' : day ? f.number(day[r.id] ?? 0) : ''}</td>
+            <td class="r">${off ? '–' : counts && f.number(counts.at(-1))}</td><td class="r">${off ? '–' : counts && f.number(sum(counts))}</td>
+            <td class="by-hour">${!off && counts && html`<${Hours} counts=${counts} from=${hours.from} />`}</td>
             <td class="r">${n ? html`<b class="b">${f.percent((right?.[r.id] ?? 0) / n, 0)} %</b> <span class="muted sm">of ${n}</span>` : html`<span class="muted sm">none decided</span>`}</td>
             <td class="r muted sm">${[r.author, r.changed_at && f.day(Date.parse(r.changed_at))].filter(Boolean).join(', ')}</td></tr>` })}</tbody></table></div>`}</section><//></main>`
 }

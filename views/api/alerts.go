@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"weir/topology/alert"
+	"weir/topology/event"
 	"weir/topology/table"
 	"weir/views/query"
 	"weir/views/search"
@@ -27,6 +28,8 @@ type Alerts interface {
 	Case(entity string) (*table.Case, error)
 	// Watch tells, by one token, that the entity's row has changed and can be found so.
 	Watch(entity string) (changes <-chan struct{}, stop func())
+	// Started calls fn, in no order, for each alert whose first hit lies in [from, to). fn must not keep it.
+	Started(from, to event.UnixMilli, fn func(*search.Alert)) error
 	Progress() query.Progress
 	Missing() bool
 }
@@ -37,6 +40,8 @@ func (s *server) registerAlerts(a huma.API) {
 		Summary: "Alerts, those first that matter most", Errors: []int{422, 503},
 		Description: "Values of one filter are alternatives, by commas or repeated; different filters must all hold. facets count what matches by value, " +
 			"each without its own filter. The page after begins at next, given as cursor with the same filters and sort."}, s.listAlerts)
+	huma.Register(a, huma.Operation{OperationID: "hourly-alerts", Method: http.MethodGet, Path: "/v1/alerts/hourly", Tags: tags,
+		Summary: "How many alerts of each rule began in each hour", Errors: []int{422, 503}}, s.hourlyAlerts)
 	huma.Register(a, huma.Operation{OperationID: "get-alert", Method: http.MethodGet, Path: "/v1/alerts/{id}", Tags: tags,
 		Summary: "One alert: why, since when, what was decided, and the other alerts of its entity", Errors: []int{404, 503},
 		Description: "Found under each id that it ever had. ETag begins with its revision and serves as the If-Match of a decision."}, s.getAlert)

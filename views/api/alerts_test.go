@@ -61,6 +61,11 @@ func (f *fraud) Sharing(entities, orders []string, but string, limit int) ([]sea
 	return f.index.Sharing(entities, orders, but, limit), nil
 }
 
+func (f *fraud) Started(from, to event.UnixMilli, fn func(*search.Alert)) error {
+	f.index.Started(from, to, fn)
+	return nil
+}
+
 func (f *fraud) Find(id string) (now, entity string, err error) {
 	a, _ := f.index.Find(id)
 	return a.ID, a.Entity, nil
