@@ -195,7 +195,7 @@ func (s *server) getAlert(_ context.Context, in *alertInput) (*alertOutput, erro
 	if err != nil {
 		return nil, err
 	}
-	body := AlertDetail{Alert: s.shown(c, a), OrderIDs: orderIDs(a, maxOrderIDs), Meta: progress.Meta(),
+	body := AlertDetail{Alert: s.shown(c, a), OrderIDs: search.OrdersOf(a, maxOrderIDs), Meta: progress.Meta(),
 		Case: Case{a.Entity, alert.CaseScore(c), s.alertsOf(a.Entity, c, a.Id)}}
 	return &alertOutput{etag(a), body}, nil
 }
@@ -256,23 +256,4 @@ func (s *server) alertsOf(entity string, c *table.Case, but string) []search.Sum
 	all := slices.DeleteFunc(search.Of(entity, c, s.Now()), func(a search.Alert) bool { return a.ID == but })
 	slices.SortStableFunc(all, func(a, b search.Alert) int { return int(min(1, max(-1, int64(b.Last-a.Last)))) })
 	return summaries(all[:min(len(all), maxOthers)])
-}
-
-// orderIDs are the orders of an alert's hits, newest first.
-func orderIDs(a *table.Alert, most int) []string {
-	out := []string{}
-	add := func(id string) {
-		if id != "" && len(out) < most && !slices.Contains(out, id) {
-			out = append(out, id)
-		}
-	}
-	for i := len(a.HitsKept) - 1; i >= 0; i-- {
-		add(a.HitsKept[i].OrderId)
-	}
-	for _, parts := range [][]*table.Finding{a.Latest, a.First} {
-		for _, f := range parts {
-			add(f.OrderId)
-		}
-	}
-	return out
 }

@@ -48,28 +48,17 @@ type customerInput struct {
 type customerOutput struct{ Body Customer }
 
 func (s *server) getCustomer(_ context.Context, in *customerInput) (*customerOutput, error) {
-	e, c, err := s.entity("customer", in.ID)
+	known, err := s.customer(in.ID, in.Freshness)
 	if err != nil {
 		return nil, err
 	}
-	progress := together(s.Orders.Progress(), together(s.Entities.Progress(), s.Alerts.Progress()))
-	if err := in.enough(progress, s.Now()); err != nil {
-		return nil, err
-	}
-	out := Customer{CustomerID: in.ID, Orders: []OrderSummary{}, Features: e.Features, Events: e.Events, Score: e.Score, Alerts: e.Alerts,
-		Meta: progress.Meta()}
+	e := known.entity
+	out := Customer{CustomerID: in.ID, Orders: []OrderSummary{}, Features: e.Features, Events: e.Events, Score: e.Score, Alerts: e.Alerts, Meta: known.meta}
 	var newest *table.Order
-	for _, id := range ordersOf(e, c) {
-		row, _, err := s.Orders.Get(id)
-		if err != nil {
-			return nil, s.problem(err)
-		}
-		if row == nil || row.Created && row.CustomerId != in.ID {
-			continue
-		}
-		out.Orders = append(out.Orders, orderSummary(id, row))
-		if row.Created && row.CreatedAtMs >= newest.GetCreatedAtMs() {
-			newest = row
+	for _, o := range known.orders {
+		out.Orders = append(out.Orders, orderSummary(o.id, o.row))
+		if o.row.Created && o.row.CreatedAtMs >= newest.GetCreatedAtMs() {
+			newest = o.row
 		}
 	}
 	slices.SortStableFunc(out.Orders, func(a, b OrderSummary) int { return lastOf(b).Compare(lastOf(a)) })
@@ -77,6 +66,43 @@ func (s *server) getCustomer(_ context.Context, in *customerInput) (*customerOut
 		out.Since, out.Country = instant(newest.CustomerCreatedAtMs), newest.Country
 	}
 	return &customerOutput{out}, nil
+}
+
+// knownCustomer is what the tables have of a customer.
+type knownCustomer struct {
+	entity *Entity
+	cases  *table.Case  // nil where there is none
+	orders []knownOrder // of those that entity and cases name: the customer's own, and those that wait to be created
+	meta   query.Meta
+}
+
+type knownOrder struct {
+	id        string
+	row       *table.Order
+	partition int32
+}
+
+// customer reads all that is known of one. Its errors are for the client.
+func (s *server) customer(id string, in Freshness) (*knownCustomer, error) {
+	e, c, err := s.entity("customer", id)
+	if err != nil {
+		return nil, err
+	}
+	progress := together(s.Orders.Progress(), together(s.Entities.Progress(), s.Alerts.Progress()))
+	if err := in.enough(progress, s.Now()); err != nil {
+		return nil, err
+	}
+	out := &knownCustomer{entity: e, cases: c, meta: progress.Meta()}
+	for _, order := range ordersOf(e, c) {
+		row, partition, err := s.Orders.Get(order)
+		if err != nil {
+			return nil, s.problem(err)
+		}
+		if row != nil && (!row.Created || row.CustomerId == id) {
+			out.orders = append(out.orders, knownOrder{order, row, partition})
+		}
+	}
+	return out, nil
 }
 
 // ordersOf are the orders that an entity's newest events and alerts name, at most maxCustomerOrders.
@@ -91,7 +117,7 @@ func ordersOf(e *Entity, c *table.Case) []string {
 		add(p.OrderID)
 	}
 	for _, a := range c.GetAlerts() {
-		for _, id := range orderIDs(a, maxCustomerOrders) {
+		for _, id := range search.OrdersOf(a, maxCustomerOrders) {
 			add(id)
 		}
 	}

@@ -56,7 +56,7 @@ func (s *server) relatedAlerts(_ context.Context, in *relatedInput) (*relatedOut
 	if err != nil {
 		return nil, err
 	}
-	out := Related{Orders: orderIDs(a, relatedOrders), Entities: []SharedEntity{{a.Entity, []string{}}}, Alerts: []RelatedAlert{}, Meta: progress.Meta()}
+	out := Related{Orders: search.OrdersOf(a, relatedOrders), Entities: []SharedEntity{{a.Entity, []string{}}}, Alerts: []RelatedAlert{}, Meta: progress.Meta()}
 	for _, id := range out.Orders {
 		row, _, err := s.Orders.Get(id)
 		if err != nil {

@@ -63,28 +63,16 @@ func (s *server) registerTimeline(a huma.API) {
 }
 
 func (s *server) getTimeline(_ context.Context, in *timelineInput) (*timelineOutput, error) {
-	e, c, err := s.entity("customer", in.ID)
+	known, err := s.customer(in.ID, in.Freshness)
 	if err != nil {
 		return nil, err
 	}
-	progress := together(s.Orders.Progress(), together(s.Entities.Progress(), s.Alerts.Progress()))
-	if err := in.enough(progress, s.Now()); err != nil {
-		return nil, err
-	}
-	out := Timeline{CustomerID: in.ID, Meta: progress.Meta()}
+	out := Timeline{CustomerID: in.ID, Orders: len(known.orders), Meta: known.meta}
 	var entries []TimelineEntry
-	for _, id := range ordersOf(e, c) {
-		row, partition, err := s.Orders.Get(id)
-		if err != nil {
-			return nil, s.problem(err)
-		}
-		if row == nil || row.Created && row.CustomerId != in.ID {
-			continue
-		}
-		out.Orders++
-		entries = append(entries, orderEntries(id, partition, row)...)
+	for _, o := range known.orders {
+		entries = append(entries, orderEntries(o.id, o.partition, o.row)...)
 	}
-	for _, a := range c.GetAlerts() {
+	for _, a := range known.cases.GetAlerts() {
 		entries = append(entries, alertEntries(a)...)
 	}
 	slices.SortStableFunc(entries, func(a, b TimelineEntry) int {

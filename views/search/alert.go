@@ -54,7 +54,7 @@ func Of(entity string, c *table.Case, now time.Time) []Alert {
 			Currency: unique.Make(a.Currency), Assignee: unique.Make(a.Assignee), Shadow: a.Shadow, Held: a.Held,
 			Score: a.Score, CaseScore: caseScore, Hits: a.Hits, Orders: a.Orders, RiskMinor: a.RiskMinor, Revision: a.Revision,
 			Started: event.UnixMilli(a.StartedMs), Last: event.UnixMilli(a.LastMs),
-			orders: ordersOf(a), risk: risk, priority: float64(max(a.Score, caseScore)) * max(1, risk),
+			orders: hashesOf(OrdersOf(a, MaxOrders)), risk: risk, priority: float64(max(a.Score, caseScore)) * max(1, risk),
 		})
 		if last := &out[len(out)-1]; last.Status == snoozed {
 			last.SnoozedUntil = event.UnixMilli(a.SnoozedUntilMs)
@@ -105,11 +105,12 @@ func (a *Alert) Summary() Summary {
 	return s
 }
 
-func ordersOf(a *table.Alert) []uint64 {
-	var out []uint64
-	add := func(order string) {
-		if h := xxhash.Sum64String(order); order != "" && len(out) < MaxOrders && !slices.Contains(out, h) {
-			out = append(out, h)
+// OrdersOf are the orders of an alert's hits, newest first, each once, and at most so many.
+func OrdersOf(a *table.Alert, most int) []string {
+	out := []string{}
+	add := func(id string) {
+		if id != "" && len(out) < most && !slices.Contains(out, id) {
+			out = append(out, id)
 		}
 	}
 	for i := len(a.HitsKept) - 1; i >= 0; i-- {
@@ -120,7 +121,15 @@ func ordersOf(a *table.Alert) []uint64 {
 			add(f.OrderId)
 		}
 	}
-	return slices.Clip(out)
+	return out
+}
+
+func hashesOf(ids []string) []uint64 {
+	out := make([]uint64, len(ids))
+	for i, id := range ids {
+		out[i] = xxhash.Sum64String(id)
+	}
+	return out
 }
 
 // weight makes an amount comparable with others, roughly: a currency without decimals mostly has a unit that is worth as little as
