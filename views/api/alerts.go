@@ -142,6 +142,15 @@ func (s *server) listAlerts(_ context.Context, in *alertsInput) (*alertsOutput, 
 		Meta: progress.Meta()}}, nil
 }
 
+// alertsProgress is how far the alerts have come, where that is enough.
+func (s *server) alertsProgress(in Freshness) (query.Progress, error) {
+	if s.Alerts == nil {
+		return query.Progress{}, noFraud()
+	}
+	p := s.Alerts.Progress()
+	return p, in.enough(p, s.Now())
+}
+
 func noFraud() error { return huma.Error503ServiceUnavailable("this server follows no alerts") }
 
 func summaries(alerts []search.Alert) []search.Summary {
@@ -184,11 +193,8 @@ const (
 )
 
 func (s *server) getAlert(_ context.Context, in *alertInput) (*alertOutput, error) {
-	if s.Alerts == nil {
-		return nil, noFraud()
-	}
-	progress := s.Alerts.Progress()
-	if err := in.enough(progress, s.Now()); err != nil {
+	progress, err := s.alertsProgress(in.Freshness)
+	if err != nil {
 		return nil, err
 	}
 	c, a, err := s.alertByID(in.ID)

@@ -34,11 +34,8 @@ type hourlyInput struct {
 type hourlyOutput struct{ Body HourlyAlerts }
 
 func (s *server) hourlyAlerts(_ context.Context, in *hourlyInput) (*hourlyOutput, error) {
-	if s.Alerts == nil {
-		return nil, noFraud()
-	}
-	progress := s.Alerts.Progress()
-	if err := in.enough(progress, s.Now()); err != nil {
+	progress, err := s.alertsProgress(in.Freshness)
+	if err != nil {
 		return nil, err
 	}
 	now := progress.Watermark
@@ -48,7 +45,7 @@ func (s *server) hourlyAlerts(_ context.Context, in *hourlyInput) (*hourlyOutput
 	from := now - event.UnixMilli(int64(in.Hours)*time.Hour.Milliseconds())
 	body := HourlyAlerts{From: from.Time(), Hours: in.Hours, Rules: []RuleHours{}, Meta: progress.Meta()}
 	byRule := map[string][]int{}
-	err := s.Alerts.Started(from, latestStart, func(a *search.Alert) {
+	err = s.Alerts.Started(from, latestStart, func(a *search.Alert) {
 		if (in.Shadow == "exclude" && a.Shadow) || (in.Shadow == "only" && !a.Shadow) {
 			return
 		}

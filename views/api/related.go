@@ -45,11 +45,8 @@ const (
 )
 
 func (s *server) relatedAlerts(_ context.Context, in *relatedInput) (*relatedOutput, error) {
-	if s.Alerts == nil {
-		return nil, noFraud()
-	}
-	progress := s.Alerts.Progress()
-	if err := in.enough(progress, s.Now()); err != nil {
+	progress, err := s.alertsProgress(in.Freshness)
+	if err != nil {
 		return nil, err
 	}
 	_, a, err := s.alertByID(in.ID)
