@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"weir/cmd/weir/internal/pipeline"
 	"weir/processors/rule"
 	"weir/topology/rulebook"
 )
@@ -26,15 +27,7 @@ what the files do not name stays. A rule that says no state keeps the one it has
   weir rules apply - < rules.yaml`,
 		Args: wanted(use, 1),
 	}, func(ctx context.Context, a *app, files []string) error {
-		over, err := parseRules(a.in, files)
-		if err != nil {
-			return err
-		}
-		rules, book, err := a.readRules(ctx)
-		if err != nil {
-			return err
-		}
-		next, err := rules.Over(book, over, prune)
+		rules, book, next, err := a.readOver(ctx, files, prune)
 		if err != nil {
 			return err
 		}
@@ -51,6 +44,19 @@ what the files do not name stays. A rule that says no state keeps the one it has
 	c.Flags().BoolVar(&prune, "prune", false, "remove what the files do not name")
 	c.Flags().BoolVar(&dry, "dry-run", false, "only tell what would change")
 	return c
+}
+
+// readOver reads the newest book, and what it becomes when files are applied.
+func (a *app) readOver(ctx context.Context, files []string, prune bool) (rules *pipeline.RuleBook, book rulebook.Book, next rulebook.Document, err error) {
+	over, err := parseRules(a.in, files)
+	if err != nil {
+		return nil, book, next, err
+	}
+	if rules, book, err = a.readRules(ctx); err != nil {
+		return nil, book, next, err
+	}
+	next, err = rules.Over(book, over, prune)
+	return rules, book, next, err
 }
 
 // maxRuleFile bounds what is read of a file; the language has a limit of its own below it.

@@ -22,15 +22,7 @@ func newRulesDiff(sys system) *cobra.Command {
 		Example: "  weir rules diff rules.yaml",
 		Args:    wanted(use, 1),
 	}, func(ctx context.Context, a *app, files []string) error {
-		over, err := parseRules(a.in, files)
-		if err != nil {
-			return err
-		}
-		rules, book, err := a.readRules(ctx)
-		if err != nil {
-			return err
-		}
-		next, err := rules.Over(book, over, prune)
+		_, book, next, err := a.readOver(ctx, files, prune)
 		if err != nil {
 			return err
 		}
