@@ -105,6 +105,37 @@ func (c *child) stop() (cpu time.Duration, peakBytes int64, err error) {
 	return st.UserTime() + st.SystemTime(), peakBytes, err
 }
 
+// children are stopped together, the last one first.
+type children []*child
+
+func (c children) stop() (err error) {
+	for i := len(c) - 1; i >= 0; i-- {
+		_, _, stopErr := c[i].stop()
+		err = errors.Join(err, stopErr)
+	}
+	return err
+}
+
+// awaitReady waits until a view server is.
+func awaitReady(ctx context.Context, c *child) error {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if err := c.check(); err != nil {
+			return err
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.listen+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("weir %s was not ready within a minute; its last words:\n%s", c.name, c.log.buf.String())
+}
+
 // clockTick is the unit of CPU time in /proc: 100 to the second on every Linux that Go runs on.
 const clockTick = 10 * time.Millisecond
 
@@ -149,56 +180,56 @@ func (c *child) inUse(ctx context.Context) int64 {
 }
 
 // metric is one value of the child's /metrics; 0 where it is not told.
-func (c *child) metric(ctx context.Context, series string) float64 {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.listen+"/metrics", nil)
-	if err != nil {
-		return 0
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0
-	}
-	defer resp.Body.Close()
-	sc := bufio.NewScanner(io.LimitReader(resp.Body, 8<<20))
-	for sc.Scan() {
-		if text, ok := strings.CutPrefix(sc.Text(), series+" "); ok {
-			v, _ := strconv.ParseFloat(text, 64) // what is no number is not told
-			return v
+func (c *child) metric(ctx context.Context, series string) (value float64) {
+	err := c.scrape(ctx, func(line string) {
+		if text, ok := strings.CutPrefix(line, series+" "); ok {
+			value, _ = strconv.ParseFloat(text, 64) // what is no number is not told
 		}
+	})
+	if err != nil {
+		return 0
 	}
-	return 0
+	return value
 }
 
 // counters sums the child's Prometheus counters by name.
 func (c *child) counters(ctx context.Context) (map[string]float64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.listen+"/metrics", nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
 	sums := map[string]float64{}
-	sc := bufio.NewScanner(io.LimitReader(resp.Body, 8<<20))
-	for sc.Scan() {
-		series, value, ok := strings.Cut(sc.Text(), "} ")
+	err := c.scrape(ctx, func(line string) {
+		series, value, ok := strings.Cut(line, "} ")
 		name, labels, _ := strings.Cut(series, "{")
 		if !ok || !strings.HasPrefix(name, "weir_engine_") {
-			continue
+			return
 		}
 		v, err := strconv.ParseFloat(value, 64)
 		if err != nil {
-			continue
+			return
 		}
 		sums[name] += v
 		if _, group, ok := strings.Cut(labels, `group="`); ok {
 			group, _, _ = strings.Cut(group, `"`)
 			sums[name+"/"+group] += v
 		}
+	})
+	return sums, err
+}
+
+// scrape reads the child's /metrics line by line.
+func (c *child) scrape(ctx context.Context, line func(string)) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.listen+"/metrics", nil)
+	if err != nil {
+		return err
 	}
-	return sums, sc.Err()
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	sc := bufio.NewScanner(io.LimitReader(resp.Body, 8<<20))
+	for sc.Scan() {
+		line(sc.Text())
+	}
+	return sc.Err()
 }
 
 // freeAddress finds a loopback address that is free now.

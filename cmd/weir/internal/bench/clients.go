@@ -143,28 +143,21 @@ func startLoaded(ctx context.Context, o ClientOptions) (server *child, stop func
 		}
 	}
 	limits := []string{fmt.Sprintf("WEIR_SERVE_CONNECTIONS=%d", o.Clients+100), fmt.Sprintf("WEIR_SERVE_CONNECTIONS_PER_ADDRESS=%d", o.Clients+100)}
-	var children []*child
-	stop = func() (err error) {
-		for i := len(children) - 1; i >= 0; i-- {
-			_, _, stopErr := children[i].stop()
-			err = errors.Join(err, stopErr)
-		}
-		return err
-	}
+	var both children
 	for _, role := range []struct {
 		name, listen string
 		args         []string
 	}{{"up", addresses[0], o.Up(addresses[0], addresses[2])}, {"serve", addresses[1], o.Serve(addresses[1], addresses[2])}} {
 		server, err = startProcess(role.name, o.Binary, limits, role.listen, role.args...)
 		if err == nil {
-			children = append(children, server)
+			both = append(both, server)
 			err = awaitReady(ctx, server)
 		}
 		if err != nil {
-			return nil, nil, errors.Join(err, stop())
+			return nil, nil, errors.Join(err, both.stop())
 		}
 	}
-	return server, stop, nil
+	return server, both.stop, nil
 }
 
 // openAll opens the clients, the stuck ones spread among them.

@@ -2,16 +2,12 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -27,7 +23,6 @@ type Latency struct {
 	AlertsSeen          int
 	AlertP50, AlertP99  time.Duration // from handing the order to the producer until its alert was read, committed, from the topic
 	AlertMax            time.Duration
-	CPUPerEvent         time.Duration // of process and serve together, over the measured part
 	ProcessCPU          time.Duration
 	ServeCPU            time.Duration
 }
@@ -43,44 +38,6 @@ func (l Latency) String() string {
 	return text
 }
 
-// minutes remembers when each order of a minute was handed to the producer, and how many of them have been seen.
-type minutes struct {
-	mu   sync.Mutex
-	at   map[int64]*minute // by start, Unix ms
-	from time.Time         // orders produced before are not measured
-	seen []time.Duration
-}
-
-type minute struct {
-	produced []time.Time
-	seen     int
-}
-
-func (m *minutes) produce(at time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	start := at.Truncate(time.Minute).UnixMilli()
-	if m.at[start] == nil {
-		m.at[start] = &minute{}
-	}
-	m.at[start].produced = append(m.at[start].produced, at)
-}
-
-// count notes that the minute's row now counts n orders.
-func (m *minutes) count(start int64, n int, now time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	w := m.at[start]
-	if w == nil {
-		return
-	}
-	for ; w.seen < n && w.seen < len(w.produced); w.seen++ {
-		if at := w.produced[w.seen]; at.After(m.from) {
-			m.seen = append(m.seen, now.Sub(at))
-		}
-	}
-}
-
 // RunLatency paces the workload through fresh topics, a process and a view server.
 func RunLatency(ctx context.Context, o Options, metric string) (l Latency, err error) {
 	prefix := fmt.Sprintf("bench-%d-", time.Now().UnixMilli())
@@ -92,96 +49,112 @@ func RunLatency(ctx context.Context, o Options, metric string) (l Latency, err e
 	adm := kadm.NewClient(cl)
 	defer removeTopics(adm, prefix)
 	t := topicsOf(prefix)
-	if responses, err := adm.CreateTopics(ctx, o.Partitions, 1, nil, t[:]...); err != nil || responses.Error() != nil {
-		return l, errors.Join(err, responses.Error())
-	}
-	var children [2]*child
-	for i, role := range []struct {
-		name string
-		args func(string, string) []string
-	}{{"process", o.Process}, {"serve", o.Serve}} {
-		listen, err := freeAddress()
-		if err != nil {
-			return l, err
-		}
-		if children[i], err = startChild(role.name, o.Binary, sourcesOf(prefix, o), listen, role.args(prefix, listen)...); err != nil {
-			return l, err
-		}
-		defer func() { _, _, stopErr := children[i].stop(); err = errors.Join(err, stopErr) }()
-	}
-	if err := awaitReady(ctx, children[1]); err != nil {
+	if err := t.create(ctx, adm, o.Partitions); err != nil {
 		return l, err
 	}
-	m := &minutes{at: map[int64]*minute{}, from: time.Now().Add(o.Warm)}
-	ws, err := subscribe(ctx, children[1].listen, metric)
+	both, err := startBoth(ctx, o, prefix)
+	defer func() { err = errors.Join(err, both.stop()) }()
+	if err != nil {
+		return l, err
+	}
+	from := time.Now().Add(o.Warm)
+	m, alerts := &minutes{at: map[int64]*minute{}, from: from}, newAlarms(from)
+	ws, err := subscribe(ctx, both[1].listen, metric)
 	if err != nil {
 		return l, err
 	}
 	defer ws.Close()
-	frames := make(chan error, 2)
-	go func() { frames <- readFrames(ws, m) }()
-	alerts := newAlarms(m.from)
+	readers := make(chan error, 2)
+	go func() { readers <- readFrames(ws, m) }()
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
-	if o.Fraud && o.Metrics == "w" {
+	if o.alerts() {
 		go func() {
 			if err := alerts.read(reading, o.Kafka, prefix+"alerts"); err != nil {
-				frames <- err
+				readers <- err
 			}
 		}()
 	}
-
-	var cpuFrom [2]time.Duration
-	var sentFrom int
-	started := time.Now()
-	l.Sent, err = pace(ctx, cl, t, o, m, alerts, func(sent int) {
-		if sentFrom == 0 && time.Since(started) >= o.Warm {
-			sentFrom = sent
-			for i, c := range children {
-				cpuFrom[i] = c.cpu()
-			}
-		}
-		o.Progress("pacing", int(time.Since(started).Seconds()), int((o.Warm + o.Measure).Seconds()))
-	})
-	l.ProcessCPU, l.ServeCPU = children[0].cpu()-cpuFrom[0], children[1].cpu()-cpuFrom[1]
-	l.Rate = float64(l.Sent) / time.Since(started).Seconds()
-	l.Sent -= sentFrom
-	if err != nil {
+	if err := l.pace(ctx, cl, t, o, both, m, alerts); err != nil {
 		return l, err
 	}
-	for _, c := range children {
-		if err := c.check(); err != nil {
-			return l, err
-		}
-	}
 	select {
-	case err := <-frames:
+	case err := <-readers:
 		return l, fmt.Errorf("a reader ended: %w", err)
 	case <-time.After(3 * time.Second): // the last orders' frames
 	}
-	if err := alerts.await(ctx, time.Minute); err != nil {
+	if err := l.take(m); err != nil || !o.alerts() {
 		return l, err
 	}
+	return l, l.takeAlerts(ctx, alerts)
+}
+
+// alerts tells whether the orders that are probes raise alerts: W's own rules do that.
+func (o *Options) alerts() bool { return o.Fraud && o.Metrics == "w" }
+
+// startBoth starts a process and a view server that is ready. What was started is to be stopped after an error, too.
+func startBoth(ctx context.Context, o Options, prefix string) (both children, err error) {
+	for _, role := range []struct {
+		name string
+		args func(prefix, listen string) []string
+	}{{"process", o.Process}, {"serve", o.Serve}} {
+		listen, err := freeAddress()
+		if err != nil {
+			return both, err
+		}
+		c, err := startChild(role.name, o.Binary, sourcesOf(prefix, o), listen, role.args(prefix, listen)...)
+		if err != nil {
+			return both, err
+		}
+		both = append(both, c)
+	}
+	return both, awaitReady(ctx, both[1])
+}
+
+// pace sends the stream and takes the CPU time of both, from the end of the warm part on.
+func (l *Latency) pace(ctx context.Context, cl *kgo.Client, t topics, o Options, both children, m *minutes, alerts *alarms) error {
+	var cpuFrom [2]time.Duration
+	var sentFrom int
+	began := time.Now()
+	sent, err := pace(ctx, cl, t, o, m, alerts, func(sent int) {
+		if sentFrom == 0 && time.Since(began) >= o.Warm {
+			sentFrom = sent
+			cpuFrom = [2]time.Duration{both[0].cpu(), both[1].cpu()}
+		}
+		o.Progress("pacing", int(time.Since(began).Seconds()), int((o.Warm + o.Measure).Seconds()))
+	})
+	l.ProcessCPU, l.ServeCPU = both[0].cpu()-cpuFrom[0], both[1].cpu()-cpuFrom[1]
+	l.Sent, l.Rate = sent-sentFrom, float64(sent)/time.Since(began).Seconds()
+	return errors.Join(err, both[0].check(), both[1].check())
+}
+
+// take has the orders that were seen at the websocket.
+func (l *Latency) take(m *minutes) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	l.Seen = len(m.seen)
 	if l.Seen == 0 {
-		return l, errors.New("no order was seen at the websocket")
+		return errors.New("no order was seen at the websocket")
 	}
 	slices.Sort(m.seen)
 	l.P50, l.P99, l.P999, l.Max = quantile(m.seen, .5), quantile(m.seen, .99), quantile(m.seen, .999), quantile(m.seen, 1)
-	alerts.mu.Lock()
-	defer alerts.mu.Unlock()
-	if !o.Fraud || o.Metrics != "w" {
-		return l, nil
+	return nil
+}
+
+// takeAlerts waits for the alerts that are due.
+func (l *Latency) takeAlerts(ctx context.Context, a *alarms) error {
+	if err := a.await(ctx, time.Minute); err != nil {
+		return err
 	}
-	l.AlertsDue, l.AlertsSeen = alerts.sent, len(alerts.seen)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	l.AlertsDue, l.AlertsSeen = a.sent, len(a.seen)
 	if l.AlertsSeen != l.AlertsDue {
-		return l, fmt.Errorf("of %d orders that had to raise an alert %d did", l.AlertsDue, l.AlertsSeen)
+		return fmt.Errorf("of %d orders that had to raise an alert %d did", l.AlertsDue, l.AlertsSeen)
 	}
-	slices.Sort(alerts.seen)
-	l.AlertP50, l.AlertP99, l.AlertMax = quantile(alerts.seen, .5), quantile(alerts.seen, .99), quantile(alerts.seen, 1)
-	return l, nil
+	slices.Sort(a.seen)
+	l.AlertP50, l.AlertP99, l.AlertMax = quantile(a.seen, .5), quantile(a.seen, .99), quantile(a.seen, 1)
+	return nil
 }
 
 func quantile(sorted []time.Duration, q float64) time.Duration {
@@ -243,80 +216,4 @@ func pace(ctx context.Context, cl *kgo.Client, t topics, o Options, m *minutes, 
 	mu.Lock()
 	defer mu.Unlock()
 	return sent, errors.Join(err, failed)
-}
-
-func awaitReady(ctx context.Context, c *child) error {
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if err := c.check(); err != nil {
-			return err
-		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.listen+"/readyz", nil)
-		if err != nil {
-			return err
-		}
-		if resp, err := http.DefaultClient.Do(req); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-	}
-	return fmt.Errorf("weir %s was not ready within a minute; its last words:\n%s", c.name, c.log.buf.String())
-}
-
-// subscribe opens a websocket and asks for the last minutes of a metric.
-func subscribe(ctx context.Context, listen, metric string) (*websocket.Conn, error) {
-	d := websocket.Dialer{Subprotocols: []string{"weir.v1"}, HandshakeTimeout: 10 * time.Second}
-	ws, _, err := d.DialContext(ctx, "ws://"+listen+"/v1/ws", nil)
-	if err != nil {
-		return nil, err
-	}
-	for _, frame := range []string{`{"type":"hello"}`,
-		`{"type":"sub","id":"bench","topic":"metrics/` + metric + `","filter":{"window":["1m"],"from":["now-5m"]},"interval_ms":20}`} {
-		if err := ws.WriteMessage(websocket.TextMessage, []byte(frame)); err != nil {
-			return nil, err
-		}
-	}
-	return ws, nil
-}
-
-// point is the part of a pushed row that is measured.
-type point struct {
-	Start time.Time `json:"start"`
-	Count int       `json:"count"`
-}
-
-// frame is a snap or delta of weir.v1.
-type frame struct {
-	Type string              `json:"type"`
-	Rows [][]json.RawMessage `json:"rows"` // [key, row]
-	Ops  [][]json.RawMessage `json:"ops"`  // ["u", key, row] or ["d", key]
-}
-
-func readFrames(ws *websocket.Conn, m *minutes) error {
-	for {
-		_, b, err := ws.ReadMessage()
-		if err != nil {
-			return err
-		}
-		now := time.Now()
-		var f frame
-		if err := json.Unmarshal(b, &f); err != nil {
-			return err
-		}
-		switch f.Type {
-		case "error", "goaway":
-			return fmt.Errorf("the server said %s", strconv.Quote(string(b)))
-		}
-		for _, row := range append(f.Rows, f.Ops...) {
-			if len(row) < 2 || string(row[0]) == `"d"` {
-				continue
-			}
-			var p point
-			if err := json.Unmarshal(row[len(row)-1], &p); err != nil {
-				return fmt.Errorf("a row of the websocket: %w", err)
-			}
-			m.count(p.Start.UnixMilli(), p.Count, now)
-		}
-	}
 }

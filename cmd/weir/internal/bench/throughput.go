@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -24,7 +23,6 @@ type Options struct {
 	// Process and Serve give the arguments of the children for a run with this prefix and HTTP address.
 	Process, Serve func(prefix, listen string) []string
 	Binary         string
-	Out            io.Writer
 	Progress       func(what string, done, of int)
 }
 

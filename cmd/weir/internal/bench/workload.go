@@ -97,14 +97,21 @@ func topicsOf(prefix string) topics {
 	return topics{prefix + "orders", prefix + "payments", prefix + "shipments"}
 }
 
-// fill makes the topics and produces n orders with all that follows them.
-func fill(ctx context.Context, cl *kgo.Client, t topics, o Options, progress func(sent int)) (sent int, err error) {
-	responses, err := kadm.NewClient(cl).CreateTopics(ctx, o.Partitions, 1, nil, t[:]...)
+func (t topics) create(ctx context.Context, adm *kadm.Client, partitions int32) error {
+	responses, err := adm.CreateTopics(ctx, partitions, 1, nil, t[:]...)
 	if err == nil {
 		err = responses.Error()
 	}
 	if err != nil {
-		return 0, fmt.Errorf("creating the topics of the workload: %w", err)
+		return fmt.Errorf("creating the topics of the workload: %w", err)
+	}
+	return nil
+}
+
+// fill makes the topics and produces n orders with all that follows them.
+func fill(ctx context.Context, cl *kgo.Client, t topics, o Options, progress func(sent int)) (sent int, err error) {
+	if err := t.create(ctx, kadm.NewClient(cl), o.Partitions); err != nil {
+		return 0, err
 	}
 	var failed atomic.Pointer[error]
 	send := func(r record) {
