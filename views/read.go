@@ -47,6 +47,11 @@ func (v *view) row(key string) (data []byte, partition int32, err error) {
 	}
 	v.mu.RLock()
 	defer v.mu.RUnlock()
+	return v.atHome(key)
+}
+
+// atHome reads one row at the partition of its key. The caller holds mu.
+func (v *view) atHome(key string) (data []byte, partition int32, err error) {
 	states, _ := v.Partitions()
 	if v.goka == nil || len(states) == 0 {
 		return nil, 0, v.notReady()

@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"weir/topology"
-	"weir/topology/client"
 	"weir/topology/engine"
 	rows "weir/topology/table"
 	"weir/views/query"
@@ -114,27 +113,16 @@ func (o *Orders) Get(id string) (*rows.Order, int32, error) {
 	}
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	if o.goka == nil {
-		return nil, 0, o.notReady()
-	}
-	states, _ := o.Partitions()
-	if len(states) == 0 {
-		return nil, 0, o.notReady()
-	}
-	home := client.Partition([]byte(id), int32(len(states)))
-	if !states[home].Recovered {
-		return nil, 0, &query.NotReadyError{Table: o.table, Why: fmt.Sprintf("partition %d is not recovered", home)}
-	}
-	value, err := o.goka.Get(id)
+	data, home, err := o.atHome(id)
 	if err != nil {
-		return nil, 0, fmt.Errorf("reading order %q: %w", id, err)
+		return nil, 0, err
 	}
-	data, _ := value.([]byte)
 	row, err := o.decode(id, data)
 	if err != nil || row != nil && row.Created || o.deps.Copies == nil {
 		return row, home, err
 	}
 	at := home
+	states, _ := o.Partitions()
 	for p := range int32(len(states)) {
 		if p == home || !states[p].Recovered {
 			continue
