@@ -1,15 +1,13 @@
 package query
 
 import (
+	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
-	"weir/topology/event"
 	"weir/topology/metric"
 )
 
@@ -33,51 +31,16 @@ type ParamError struct {
 
 func (e *ParamError) Error() string { return e.Param + ": " + e.Detail }
 
+// IsParam tells whether an error is the asker's to mend.
+func IsParam(err error) (*ParamError, bool) {
+	var p *ParamError
+	ok := errors.As(err, &p)
+	return p, ok
+}
+
 func wrong(param, format string, args ...any) *ParamError {
 	return &ParamError{Param: param, Detail: fmt.Sprintf(format, args...), Status: 422}
 }
-
-// Query is a checked question. It holds no time that moves: relative ranges are resolved when it is planned.
-type Query struct {
-	Def       *metric.Metric
-	def       *definition
-	Window    string // a window's name, or WindowAll
-	By        []string
-	Quantiles []float64
-	TopN      int  // entries of a top-k metric
-	SeriesN   int  // 0, or how many series are kept apart
-	Compare   bool // with the period before
-	unit      *unit
-	zone      *time.Location
-	from, to  instant
-	terms     []term
-	key       string
-}
-
-// term is one metric that the query reads.
-type term struct {
-	def   *metric.Metric
-	by    []int // positions in the metric's labels of the query's labels
-	conds []condition
-	under bool // of a ratio: the divisor
-	sum   bool // of a ratio: sum instead of count
-}
-
-// condition holds where the label at a position is one of the values (as they stand in keys).
-type condition struct {
-	label  int
-	values map[string]struct{}
-}
-
-// instant is a bound of a range: open, absolute, or counted back from the watermark or the wall clock.
-type instant struct {
-	kind byte // 0 open, 'a' absolute, 'n' now (the watermark), 'w' wall clock
-	at   event.UnixMilli
-	back time.Duration
-}
-
-// Key is the query in canonical form: equal keys mean equal answers over equal rows.
-func (q *Query) Key() string { return q.key }
 
 // parameters are the names that Parse knows.
 var parameters = []string{"window", "from", "to", "tz", "by", "where", "quantiles", "top", "compare"}
@@ -180,58 +143,6 @@ func (q *Query) parseRange(params url.Values) error {
 	return nil
 }
 
-func parseInstant(param, text string, zone *time.Location) (instant, error) {
-	const usage = "must be RFC 3339 (2026-01-01T00:00:00Z), a date (2026-01-01), or relative like now-1h or wall-15m"
-	if text == "" {
-		return instant{}, nil
-	}
-	for _, rel := range []struct {
-		word string
-		kind byte
-	}{{"now", 'n'}, {"wall", 'w'}} {
-		rest, ok := strings.CutPrefix(text, rel.word)
-		if !ok {
-			continue
-		}
-		if rest == "" {
-			return instant{kind: rel.kind}, nil
-		}
-		back, err := parseDuration(strings.TrimPrefix(rest, "-"))
-		if rest[0] != '-' || err != nil {
-			return instant{}, wrong(param, "%q is not a time: it %s", text, usage)
-		}
-		return instant{kind: rel.kind, back: back}, nil
-	}
-	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
-			return instant{kind: 'a', at: event.UnixMilli(t.UnixMilli())}, nil
-		}
-	}
-	return instant{}, wrong(param, "%q is not a time: it %s", text, usage)
-}
-
-// parseDuration reads Go durations and whole days (7d) and weeks (2w).
-func parseDuration(text string) (time.Duration, error) {
-	var d time.Duration
-	var err error
-	if n, ok := strings.CutSuffix(text, "d"); ok {
-		d, err = times(n, 24*time.Hour)
-	} else if n, ok := strings.CutSuffix(text, "w"); ok {
-		d, err = times(n, 7*24*time.Hour)
-	} else {
-		d, err = time.ParseDuration(text)
-	}
-	if err == nil && (d < 0 || d > 100*365*24*time.Hour) {
-		err = fmt.Errorf("out of range")
-	}
-	return d, err
-}
-
-func times(n string, unit time.Duration) (time.Duration, error) {
-	i, err := strconv.ParseUint(n, 10, 16)
-	return time.Duration(i) * unit, err
-}
-
 func (q *Query) parseBy(params url.Values) error {
 	asked := map[string]bool{}
 	for _, list := range params["by"] {
@@ -332,74 +243,4 @@ func parseWhere(list []string) (map[string][]string, error) {
 		slices.Sort(values)
 	}
 	return where, nil
-}
-
-// bind turns names of labels into positions in the keys of each metric that is read.
-func (q *Query) bind(where map[string][]string) error {
-	for label := range where {
-		if !slices.Contains(q.Def.Labels, label) {
-			return wrong("where", "%s has no label %q; it has %s", q.Def.Name, label, strings.Join(q.Def.Labels, ", "))
-		}
-	}
-	if q.Def.Derived == nil {
-		q.terms = []term{q.newTerm(q.Def, where)}
-		return nil
-	}
-	for i, p := range slices.Concat(q.Def.Derived.Over, q.Def.Derived.Under) {
-		t := q.newTerm(p.Metric, where)
-		t.under, t.sum = i >= len(q.Def.Derived.Over), p.Sum
-		if p.Label != "" {
-			t.conds = append(t.conds, condition{slices.Index(t.def.Labels, p.Label), map[string]struct{}{escapeLabel(p.Value): {}}})
-		}
-		q.terms = append(q.terms, t)
-	}
-	return nil
-}
-
-func (q *Query) newTerm(def *metric.Metric, where map[string][]string) term {
-	t := term{def: def}
-	for _, l := range q.By {
-		t.by = append(t.by, slices.Index(def.Labels, l))
-	}
-	for _, label := range slices.Sorted(maps.Keys(where)) {
-		c := condition{slices.Index(def.Labels, label), map[string]struct{}{}}
-		for _, v := range where[label] {
-			c.values[escapeLabel(v)] = struct{}{}
-		}
-		t.conds = append(t.conds, c)
-	}
-	return t
-}
-
-func (q *Query) canonical(where map[string][]string) string {
-	v := url.Values{"window": {q.Window}, "by": {strings.Join(q.By, ",")}}
-	for label, values := range where {
-		for _, value := range slices.Compact(values) {
-			v.Add("where", label+":"+escapeLabel(value))
-		}
-	}
-	slices.Sort(v["where"])
-	for name, i := range map[string]instant{"from": q.from, "to": q.to} {
-		if i.kind != 0 {
-			v.Set(name, fmt.Sprintf("%c%d/%d", i.kind, i.at, i.back))
-		}
-	}
-	if q.Quantiles != nil {
-		v.Set("quantiles", fmt.Sprint(q.Quantiles))
-	}
-	if n := max(q.TopN, q.SeriesN); n != 0 {
-		v.Set("top", strconv.Itoa(n))
-	}
-	if q.unit != nil {
-		v.Set("tz", q.zone.String())
-	}
-	if q.Compare {
-		v.Set("compare", comparePrevious)
-	}
-	return q.Def.Name + "?" + v.Encode()
-}
-
-// Reads tells whether the query reads rows of that metric.
-func (q *Query) Reads(metric string) bool {
-	return slices.ContainsFunc(q.terms, func(t term) bool { return t.def.Name == metric })
 }
