@@ -12,6 +12,26 @@ import (
 // one whose labels are (other): merged, not added up, so that distinct counts and quantiles stay true.
 // Where only is not nil those series are kept instead: a comparison keeps the same ones of both periods.
 func (t *Table) keepGreatest(n int, only []string) (kept []string, err error) {
+	kept, others := t.greatest(n, only)
+	for _, groups := range t.buckets {
+		for label, rest := range others {
+			g := groups[label]
+			if g == nil {
+				continue
+			}
+			delete(groups, label)
+			if groups[rest] == nil {
+				groups[rest] = g
+			} else if err := t.merge(groups[rest], g); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return kept, nil
+}
+
+// greatest are the series that are kept, greatest first, and the others, each with the one that it is merged into.
+func (t *Table) greatest(n int, only []string) (kept []string, others map[string]string) {
 	weights := map[string]int64{}
 	for _, groups := range t.buckets {
 		for label, g := range groups {
@@ -25,8 +45,8 @@ func (t *Table) keepGreatest(n int, only []string) (kept []string, err error) {
 	slices.SortFunc(labels, func(a, b string) int {
 		return cmp.Or(cmp.Compare(weights[b], weights[a]), strings.Compare(a, b))
 	})
-	other := map[string]string{} // series → the one that it is merged into
-	apart := map[string]int{}    // by currency
+	kept, others = []string{}, map[string]string{}
+	apart := map[string]int{} // by currency
 	for _, label := range labels {
 		rest := t.otherLabel(label)
 		if label == rest {
@@ -40,38 +60,10 @@ func (t *Table) keepGreatest(n int, only []string) (kept []string, err error) {
 		if keep {
 			kept = append(kept, label)
 		} else {
-			other[label] = rest
+			others[label] = rest
 		}
 	}
-	if kept == nil {
-		kept = []string{}
-	}
-	for _, groups := range t.buckets {
-		for label, rest := range other {
-			g := groups[label]
-			if g == nil {
-				continue
-			}
-			delete(groups, label)
-			into := groups[rest]
-			if into == nil {
-				groups[rest] = g
-				continue
-			}
-			for i, c := range g.cells {
-				switch {
-				case c == nil:
-				case into.cells[i] == nil:
-					into.cells[i] = c
-				default:
-					if err := t.q.terms[i].def.Merge(into.cells[i], c); err != nil {
-						return nil, err
-					}
-				}
-			}
-		}
-	}
-	return kept, nil
+	return kept, others
 }
 
 // weight is what series are ranked by: sums by their sum, all else by what was counted; of a ratio that is below the line.

@@ -123,18 +123,26 @@ func (t *Table) merged(buckets []Bucket) (map[string]*group, error) {
 				}
 				merged[label] = into
 			}
-			for i, c := range g.cells {
-				switch {
-				case c == nil:
-				case into.cells[i] == nil:
-					into.cells[i] = c.CloneVT()
-				default:
-					if err := t.q.terms[i].def.Merge(into.cells[i], c); err != nil {
-						return nil, err
-					}
-				}
+			if err := t.merge(into, g); err != nil {
+				return nil, err
 			}
 		}
 	}
 	return merged, nil
+}
+
+// merge adds the cells of g to those of into, and leaves g as it is.
+func (t *Table) merge(into, g *group) error {
+	for i, c := range g.cells {
+		switch {
+		case c == nil:
+		case into.cells[i] == nil:
+			into.cells[i] = c.CloneVT()
+		default:
+			if err := t.q.terms[i].def.Merge(into.cells[i], c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
