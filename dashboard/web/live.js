@@ -46,6 +46,7 @@ export function connect({
   let denied = 0, opened = false, viaStream = false
   let retryAt = 0, retryTimer = 0, watchTimer = 0, lastFrame = 0, began = 0, notBefore = 0
   let clock = 0 // server time minus ours, in ms
+  let judged = false // a tick or a delta has told on this connection how current the metrics are; a snapshot may be of long ago
   let meta = null // watermark, as_of, caught_up_at, lag_records, partitions: the newest that came
 
   const api = {
@@ -64,7 +65,7 @@ export function connect({
       else if (t - lastFrame > QUIET_MS) { f.state = 'stale'; f.behindS = Math.max(f.behindS ?? 0, (t - lastFrame) / 1000) }
       else if (f.behindS !== null && f.behindS > STALE_S) {
         if (serverNow - Date.parse(meta.caught_up_at ?? 0) <= KNOWN_S * 1000) f.quietS = f.behindS
-        else f.state = 'stale'
+        else f.state = judged ? 'stale' : 'connecting'
       }
       return f
     },
@@ -223,12 +224,14 @@ export function connect({
     switch (f.type) {
       case 'welcome':
         welcomed = true
+        judged = false
         clock = Date.parse(f.server_time) - now()
         if (!viaStream) for (const c of subs.values()) { c.error = null; ask(c) }
         break
       case 'tick':
         clock = Date.parse(f.server_time) - now()
         meta = f
+        judged = true
         break
       case 'snap':
         if (core) snapshot(core, f)
@@ -260,7 +263,9 @@ export function connect({
   // The freshness shown is that of the metrics: alerts and orders are tables of their own.
   function fresh(core, f) {
     core.meta = f
-    if (core.topic.startsWith('metrics/') || !meta) meta = f
+    const metrics = core.topic.startsWith('metrics/')
+    if (f.type === 'delta' && metrics) judged = true
+    if (metrics && !(f.type === 'snap' && judged) || !meta) meta = f
   }
 
   function snapshot(core, f) {

@@ -19,6 +19,7 @@ type cohort struct {
 	interval time.Duration
 	feed     Feed
 	telling  bool // the feed is a Telling
+	metrics  bool // the feed is of metrics
 	wake     chan struct{}
 	cancel   context.CancelFunc
 
@@ -208,6 +209,7 @@ func (c *cohort) publish() error {
 				bodies[s.sent] = body
 			}
 			f = c.frame("delta", s.id, body, true)
+			f.current = c.metrics
 			frames[k] = f
 		}
 		if s.conn.enqueue(f) {

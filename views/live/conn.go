@@ -18,6 +18,7 @@ type frame struct {
 	prepared *websocket.PreparedMessage
 	data     []byte
 	at       position // that a client holds once it has the frame; without an id: none
+	current  bool     // it tells how current the metrics are now
 }
 
 // position is how far a client has come with one subscription.
@@ -71,7 +72,7 @@ type conn struct {
 	control     pings
 	pinged      time.Time
 	writing     bool // a writer runs
-	quiet       bool // nothing was queued since the last tick
+	quiet       bool // nothing was queued since the last tick that tells how current the metrics are
 	behindSince time.Time
 	behind      bool
 	closing     bool
@@ -81,15 +82,16 @@ type conn struct {
 }
 
 func newConn(h *Hub, w wire, session, address string) *conn {
-	return &conn{hub: h, wire: w, session: session, address: address, gone: make(chan struct{}), ended: make(chan struct{}), pinged: time.Now()}
+	return &conn{hub: h, wire: w, session: session, address: address, gone: make(chan struct{}), ended: make(chan struct{}), pinged: time.Now(), quiet: true}
 }
 
 // enqueue takes all frames or none. None means that the client is behind: the writer asks for what it missed once the queue is
 // empty. An empty queue takes frames of any size, so that a snapshot always fits.
 func (c *conn) enqueue(frames ...*frame) bool {
-	size := 0
+	size, current := 0, false
 	for _, f := range frames {
 		size += len(f.data)
+		current = current || f.current
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,7 +104,7 @@ func (c *conn) enqueue(frames ...*frame) bool {
 		}
 		return false
 	}
-	c.queue, c.queued, c.quiet = append(c.queue, frames...), c.queued+size, false
+	c.queue, c.queued, c.quiet = append(c.queue, frames...), c.queued+size, c.quiet && !current
 	c.poke()
 	return true
 }
@@ -141,7 +143,8 @@ func (c *conn) fail(err error) {
 	c.close(CloseInternal, "the server failed; it has logged why")
 }
 
-// tick tells the client that the server lives, unless something else did since the tick before, and pings it now and then.
+// tick tells the client that the server lives and how current the metrics are, unless these told it since the tick before, and pings it now
+// and then.
 func (c *conn) tick(now time.Time, f *frame) {
 	c.mu.Lock()
 	quiet := c.quiet && len(c.queue) == 0
@@ -155,10 +158,8 @@ func (c *conn) tick(now time.Time, f *frame) {
 	switch {
 	case stuck:
 		c.close(CloseTooSlow, fmt.Sprintf("behind for more than %v", c.hub.limits.BehindFor))
-	case quiet && c.enqueue(f):
-		c.mu.Lock()
-		c.quiet = true // the tick itself is not what it waits for
-		c.mu.Unlock()
+	case quiet:
+		c.enqueue(f) // or not: who is behind is told the next time
 	}
 }
 
@@ -238,7 +239,7 @@ func (c *conn) send(v any) {
 	if len(c.queue) >= 4*c.hub.limits.QueueFrames {
 		c.closing, c.closeCode, c.closeText = true, CloseTooSlow, "answers are not read"
 	} else {
-		c.queue, c.queued, c.quiet = append(c.queue, f), c.queued+len(data), false
+		c.queue, c.queued = append(c.queue, f), c.queued+len(data)
 	}
 	c.poke()
 }

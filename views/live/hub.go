@@ -201,6 +201,7 @@ func (h *Hub) cohort(topic string, filter map[string][]string, interval time.Dur
 	c := &cohort{hub: h, key: key, epoch: fmt.Sprintf("%s-%d", h.epoch, h.made), interval: interval, feed: feed,
 		wake: make(chan struct{}, 1), cancel: cancel, subs: map[*subscription]struct{}{}, idleSince: time.Now()}
 	_, c.telling = feed.(Telling)
+	_, c.metrics = feed.(*metricFeed)
 	if w, ok := feed.(Watching); ok {
 		h.pending.watch(w.Watches())
 	}

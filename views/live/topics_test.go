@@ -182,6 +182,24 @@ func TestStatusIsAskedForOncePerSecondForAll(t *testing.T) {
 	}
 }
 
+// How current the metrics are is told each second, also to a client that is told of other things all the time.
+func TestOtherTopicsKeepNoTickBack(t *testing.T) {
+	o, w := startOffice(t)
+	o.set(o.orders, "o-1", `{"n":-1}`)
+	c := dial(t, w.url, nil).hello()
+	c.sub("order", "orders/o-1", 20, nil)
+	c.until("the order", func() bool { return c.subs["order"].whole })
+	ticks := c.got("tick")
+	for n := 0; c.got("tick") < ticks+3; n++ {
+		if n == 2000 {
+			t.Fatalf("%d ticks beside %d deltas", c.got("tick")-ticks, n)
+		}
+		row := fmt.Sprintf(`{"n":%d}`, n)
+		o.change(w, "o-1", row)
+		c.until("the change", func() bool { return c.subs["order"].rows["o-1"] == row })
+	}
+}
+
 func topicsTranscript(r *transcript) {
 	o, w := startOffice(r.t)
 	o.set(o.orders, "o-1", `{"order_id":"o-1","status":"created"}`)
