@@ -56,28 +56,9 @@ func NewServer(cfg *configs.Config, deps Deps, version string) (*Server, error) 
 	graph := topology.Describe(cfg.Names(), sources...)
 	catalogue := query.NewCatalogue(set)
 	copies := new(engine.Copies)
-	exists := func(ctx context.Context, table string) (bool, error) {
-		found, err := adm.ListTopics(kadm.WithAuthorizedOps(ctx), table) // goes past the client's cache
-		return err == nil && found.Has(table), err
-	}
-	tables := views.Open(views.Deps{Brokers: cfg.Kafka.Brokers, Names: cfg.Names(), Logger: deps.Logger, Copies: copies,
-		Exists: exists, Entity: entityReader(deps.Rules), Options: func(table string) []goka.ViewOption {
-			return engine.ViewOptions(engine.ViewConfig{Kafka: cfg.Kafka, DataDir: cfg.ViewsDir(), Logger: deps.Logger, Registry: deps.Registry,
-				Copies: copies}, table)
-		}})
+	tables := openTables(cfg, deps, adm, copies)
 	rows := api.LiveRows{Deps: new(api.Deps)}
-	limits := live.DefaultLimits()
-	limits.Connections, limits.PerAddress = cfg.Serve.Connections, cfg.Serve.ConnectionsPerAddress
-	hub := live.New(live.Config{
-		Topics: &live.StatusTopics{Source: rows, Others: live.OrderTopics{Source: rows, Others: live.AlertTopics{Source: tables.Alerts,
-			Others: live.MetricTopics{Catalogue: catalogue, Source: tables.Metrics}}}},
-		Limits:         limits,
-		Freshness:      func() live.Freshness { return live.FreshnessOf(tables.Metrics.Progress()) },
-		AllowedOrigins: cfg.Serve.AllowedOrigins, Build: version, Logger: deps.Logger, Registry: deps.Registry,
-	})
-	tables.Metrics.Subscribe(hub)
-	tables.Orders.Subscribe(hub.Orders())
-	tables.Alerts.Subscribe(hub.AlertsChanged)
+	hub := newHub(cfg, deps, version, rows, tables, live.MetricTopics{Catalogue: catalogue, Source: tables.Metrics})
 	letters, err := DeadLetters(cfg, adm, deps.Logger)
 	if err != nil {
 		return nil, err
@@ -105,6 +86,35 @@ func NewServer(cfg *configs.Config, deps Deps, version string) (*Server, error) 
 	}
 	*rows.Deps = served
 	return &Server{Handler: api.New(served), tables: tables, hub: hub, kafka: cl, status: status, backtests: backtests}, nil
+}
+
+// openTables are the groups' tables, not followed yet; what is open of them is in copies.
+func openTables(cfg *configs.Config, deps Deps, adm *kadm.Client, copies *engine.Copies) *views.Views {
+	exists := func(ctx context.Context, table string) (bool, error) {
+		found, err := adm.ListTopics(kadm.WithAuthorizedOps(ctx), table) // goes past the client's cache
+		return err == nil && found.Has(table), err
+	}
+	return views.Open(views.Deps{Brokers: cfg.Kafka.Brokers, Names: cfg.Names(), Logger: deps.Logger, Copies: copies,
+		Exists: exists, Entity: entityReader(deps.Rules), Options: func(table string) []goka.ViewOption {
+			return engine.ViewOptions(engine.ViewConfig{Kafka: cfg.Kafka, DataDir: cfg.ViewsDir(), Logger: deps.Logger, Registry: deps.Registry,
+				Copies: copies}, table)
+		}})
+}
+
+// newHub is live push of all topics, told of what changes in tables.
+func newHub(cfg *configs.Config, deps Deps, version string, rows api.LiveRows, tables *views.Views, metrics live.MetricTopics) *live.Hub {
+	limits := live.DefaultLimits()
+	limits.Connections, limits.PerAddress = cfg.Serve.Connections, cfg.Serve.ConnectionsPerAddress
+	hub := live.New(live.Config{
+		Topics:         &live.StatusTopics{Source: rows, Others: live.OrderTopics{Source: rows, Others: live.AlertTopics{Source: tables.Alerts, Others: metrics}}},
+		Limits:         limits,
+		Freshness:      func() live.Freshness { return live.FreshnessOf(tables.Metrics.Progress()) },
+		AllowedOrigins: cfg.Serve.AllowedOrigins, Build: version, Logger: deps.Logger, Registry: deps.Registry,
+	})
+	tables.Metrics.Subscribe(hub)
+	tables.Orders.Subscribe(hub.Orders())
+	tables.Alerts.Subscribe(hub.AlertsChanged)
+	return hub
 }
 
 // Run follows the tables and answers requests by listen until ctx ends. It ends in this order: pushes, requests, the tables under
