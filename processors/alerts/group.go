@@ -46,8 +46,8 @@ func (g *Group) Define(rt *engine.Runtime) engine.Spec {
 	g.begin()
 	return engine.Spec{
 		Graph: goka.DefineGroup(goka.Group(g.Names.In(topology.GroupAlerts)),
-			goka.Input(goka.Stream(g.Names.In(topology.Findings)), new(codec.Bytes), g.finding),
-			goka.Input(goka.Stream(g.Names.In(topology.Commands)), new(codec.Bytes), g.decision),
+			rt.Input(g.Names.In(topology.Findings), g.finding),
+			rt.Input(g.Names.In(topology.Commands), g.decision),
 			goka.Output(goka.Stream(g.Names.In(topology.Alerts)), new(codec.Bytes)),
 			goka.Output(goka.Stream(g.Names.In(topology.DeadLetters)), new(codec.Bytes)),
 			goka.Persist(new(codec.Bytes))),

@@ -49,7 +49,7 @@ func (g *Group) Define(rt *engine.Runtime) engine.Spec {
 	g.begin()
 	return engine.Spec{
 		Graph: goka.DefineGroup(goka.Group(g.Names.In(topology.GroupEntities)),
-			goka.Input(goka.Stream(g.Names.In(topology.Observations)), new(codec.Bytes), g.process),
+			rt.Input(g.Names.In(topology.Observations), g.process),
 			goka.Output(goka.Stream(g.Names.In(topology.Findings)), new(codec.Bytes)),
 			goka.Output(goka.Stream(g.Names.In(topology.DeadLetters)), new(codec.Bytes)),
 			goka.Persist(new(codec.Bytes))),

@@ -53,7 +53,7 @@ func (g *Group) Define(rt *engine.Runtime) engine.Spec {
 	}
 	return engine.Spec{
 		Graph: goka.DefineGroup(goka.Group(g.Names.In(topology.GroupMetrics)),
-			goka.Input(goka.Stream(g.Names.In(topology.Deltas)), new(codec.Bytes), g.process),
+			rt.Input(g.Names.In(topology.Deltas), g.process),
 			goka.Output(goka.Stream(g.Names.In(topology.DeadLetters)), new(codec.Bytes)),
 			goka.Persist(new(codec.Bytes))),
 		Hooks: engine.Hooks{Deadline: g.deadline, Timer: g.timer},

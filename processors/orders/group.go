@@ -92,7 +92,7 @@ func (g *Group) Define(rt *engine.Runtime) engine.Spec {
 	for _, s := range g.Sources {
 		g.parsers[s.Topic] = s.Parser
 		topics = append(topics, s.Topic)
-		edges = append(edges, goka.Input(goka.Stream(s.Topic), new(codec.Bytes), g.process))
+		edges = append(edges, rt.Input(s.Topic, g.process))
 	}
 	return engine.Spec{
 		Graph:      goka.DefineGroup(goka.Group(g.Names.In(topology.GroupOrders)), edges...),

@@ -8,10 +8,10 @@
 //
 //	runtime.go        Config, Spec, Runtime: one goka processor and its supervisor
 //	group.go          sarama.ConsumerGroup: generations, claims, the barrier, when to commit
+//	batch.go          Runtime.Input: the records of a poll reach a callback as one message of goka's
 //	session.go        what a guarantee means: transactions (exactly_once) or flush-then-commit (at_least_once)
 //	partition.go      Partition: what a callback may touch; watermark, counters, other rows
-//	tx.go             Tx: what hooks may do at the barrier
-//	timer.go          the deadline index and its firing
+//	tx.go             Tx: what hooks may do at the barrier; watermarks and timers
 //	store.go          storage.Storage: overlay of uncommitted rows over LevelDB
 //	level.go          LevelDB: layout, options, identity, repair by wiping
 //	align.go          source topics of a partition kept close in event time
@@ -29,7 +29,7 @@
 //	assigned ─► Setup (goka recovers every table partition) ─► begin
 //	   ┌──────────────────────────────────────────────────────────┐
 //	   ▼                                                          │
-//	 poll ─► hand records to claims ─► barrier: all marked ─► timers ─► due? ─► commit ─► begin
+//	 poll ─► hand batches to claims ─► barrier: all marked ─► timers ─► due? ─► commit ─► begin
 //	   │                                                                          │
 //	   └─ revoked, lost or failed ─► abort ─► drop dirty rows ─► Cleanup ◄────────┘ refused
 //

@@ -97,7 +97,7 @@ func (c *counting) start(t *testing.T, instance, dir string, g Guarantee) (stop 
 			added[ctx.Partition()][ctx.Key()]++
 		}
 		return Spec{
-			Graph:   goka.DefineGroup(goka.Group(c.first()), goka.Input(goka.Stream(c.in()), new(codec.Bytes), cb), goka.Persist(new(codec.Bytes))),
+			Graph:   goka.DefineGroup(goka.Group(c.first()), rt.Input(c.in(), cb), goka.Persist(new(codec.Bytes))),
 			Sources: []string{c.in()}, MarkTopics: []string{c.mid()}, CheckKeys: true,
 			Hooks: Hooks{
 				BeforeCommit: func(tx *Tx) error {
@@ -130,7 +130,7 @@ func (c *counting) start(t *testing.T, instance, dir string, g Guarantee) (stop 
 			}
 			ctx.SetValue(bytesOf(number(ctx.Value()) + number(msg)))
 		}
-		return Spec{Graph: goka.DefineGroup(goka.Group(c.second()), goka.Input(goka.Stream(c.mid()), new(codec.Bytes), cb), goka.Persist(new(codec.Bytes)))}
+		return Spec{Graph: goka.DefineGroup(goka.Group(c.second()), rt.Input(c.mid(), cb), goka.Persist(new(codec.Bytes)))}
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -231,11 +232,13 @@ func (g *generation) start(ctx context.Context, h sarama.ConsumerGroupHandler) e
 	now := time.Now()
 	for topic, partitions := range g.topics {
 		for _, p := range partitions {
-			c := &claim{topicPartition: topicPartition{topic, p}, records: make(chan *sarama.ConsumerMessage, claimBuffer), position: -1, lastAt: now}
+			c := &claim{topicPartition: topicPartition{topic, p}, records: make(chan *sarama.ConsumerMessage, 1), position: -1, lastAt: now}
 			g.claims[c.topicPartition] = c
 			if g.owned[p] == nil {
 				g.owned[p] = g.rt.Partition(p)
+				g.owned[p].inputs = map[string]*batch{}
 			}
+			g.owned[p].inputs[topic] = &batch{}
 			g.ended.Add(1)
 			go func() {
 				defer g.ended.Done()
@@ -419,14 +422,9 @@ func (g *generation) process(fetches kgo.Fetches) error {
 		g.rt.stats.fetchErrors.Inc()
 		g.rt.log.Warn("fetching failed; trying again", "topic", e.Topic, "partition", e.Partition, "error", client.Diagnose(g.rt.cfg.Kafka, e.Err))
 	}
-	n := 0
-	fetches.EachRecord(func(r *kgo.Record) {
-		if !r.Attrs.IsControl() {
-			n++
-		}
-	})
+	n, err := g.handOut(fetches)
 	g.polled = n
-	if err := g.handOut(fetches, n); err != nil {
+	if err != nil {
 		return err
 	}
 	if n > 0 {
@@ -444,54 +442,50 @@ func (g *generation) process(fetches kgo.Fetches) error {
 	return nil
 }
 
-// handOut gives n records to the claims of their partitions.
-func (g *generation) handOut(fetches kgo.Fetches, n int) error {
-	g.left.Store(int64(n))
-	slab := make([]sarama.ConsumerMessage, n)
+// handOut gives each claim what came for it, as one message, and returns how many records that are.
+func (g *generation) handOut(fetches kgo.Fetches) (n int, err error) {
+	type share struct {
+		claim   *claim
+		records []*kgo.Record
+	}
+	var shares []share
 	now := time.Now()
-	i := 0
-	var failed error
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
-		if len(f.Records) == 0 || failed != nil {
+		if len(f.Records) == 0 || err != nil {
 			return
 		}
 		c := g.claims[topicPartition{f.Topic, f.Partition}]
 		if c == nil {
-			failed = fmt.Errorf("records of %s/%d arrived without an assignment", f.Topic, f.Partition)
+			err = fmt.Errorf("records of %s/%d arrived without an assignment", f.Topic, f.Partition)
 			return
 		}
 		last := f.Records[len(f.Records)-1]
 		c.end, c.position, c.lastAt, c.recordAt = f.HighWatermark, last.Offset+1, now, last.Timestamp
-		for _, r := range f.Records {
-			if r.Attrs.IsControl() {
-				continue
-			}
-			if g.rt.spec.CheckKeys {
+		records := slices.DeleteFunc(f.Records, func(r *kgo.Record) bool { return r.Attrs.IsControl() })
+		if len(records) == 0 {
+			return
+		}
+		if g.rt.spec.CheckKeys {
+			for _, r := range records {
 				g.rt.checkPartition(r, f, g.partitions)
 			}
-			m := &slab[i]
-			i++
-			*m = sarama.ConsumerMessage{Key: r.Key, Value: r.Value, Topic: f.Topic, Partition: f.Partition, Offset: r.Offset, Timestamp: r.Timestamp, Headers: headersOf(r)}
-			select {
-			case c.records <- m:
-			case failed = <-g.failed:
-				return
-			}
 		}
+		shares = append(shares, share{c, records})
+		n += len(records)
 	})
-	return failed
-}
-
-// headersOf are the record's headers: a dead letter keeps them.
-func headersOf(r *kgo.Record) []*sarama.RecordHeader {
-	if len(r.Headers) == 0 {
-		return nil
+	if err != nil {
+		return n, err
 	}
-	headers := make([]*sarama.RecordHeader, len(r.Headers))
-	for i, h := range r.Headers {
-		headers[i] = &sarama.RecordHeader{Key: []byte(h.Key), Value: h.Value}
+	g.left.Store(int64(len(shares)))
+	for _, s := range shares {
+		g.owned[s.claim.partition].inputs[s.claim.topic].records = s.records
+		select {
+		case s.claim.records <- &sarama.ConsumerMessage{Topic: s.claim.topic, Partition: s.claim.partition, Offset: s.records[0].Offset, Timestamp: s.records[0].Timestamp}:
+		case err := <-g.failed:
+			return n, err
+		}
 	}
-	return headers
+	return n, nil
 }
 
 // due says whether to commit now. A live stream commits every CommitInterval, and at once after a quiet spell; a backlog (more

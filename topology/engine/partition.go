@@ -36,6 +36,7 @@ type Partition struct {
 	num   int32
 	store *Store
 
+	inputs    map[string]*batch // by topic
 	sources   []source
 	watermark event.UnixMilli
 	counters  map[string]int64

@@ -221,7 +221,7 @@ func (rt *Runtime) options() []goka.ProcessorOption {
 		goka.WithLogger(gokaLogger{rt.log}),
 		goka.WithHasher(Hasher),
 		goka.WithNilHandling(goka.NilProcess),
-		goka.WithPartitionChannelSize(claimBuffer),
+		goka.WithPartitionChannelSize(len(rt.spec.Graph.AllEdges())), // a poll brings a message for each input at most
 		goka.WithUpdateCallback(updateTable),
 		goka.WithConsumerGroupBuilder(func([]string, string, string) (sarama.ConsumerGroup, error) {
 			return &consumerGroup{rt: rt, errs: make(chan error)}, nil

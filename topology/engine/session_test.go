@@ -59,8 +59,8 @@ func TestAStopDoesNotWaitForPeersToJoin(t *testing.T) {
 			c := newCounting(t, brokers, 2)
 			cl := newClient(t, brokers)
 			joinAndFreeze(t, cl, c.first(), c.in())
-			rt, err := New(Config{Kafka: client.Config{Brokers: brokers}, Instance: "joining", DataDir: t.TempDir(), LeaveOnStop: leave}, c.first(), func(*Runtime) Spec {
-				return Spec{Graph: goka.DefineGroup(goka.Group(c.first()), goka.Input(goka.Stream(c.in()), new(codec.Bytes), func(goka.Context, any) {}), goka.Persist(new(codec.Bytes)))}
+			rt, err := New(Config{Kafka: client.Config{Brokers: brokers}, Instance: "joining", DataDir: t.TempDir(), LeaveOnStop: leave}, c.first(), func(rt *Runtime) Spec {
+				return Spec{Graph: goka.DefineGroup(goka.Group(c.first()), rt.Input(c.in(), func(goka.Context, any) {}), goka.Persist(new(codec.Bytes)))}
 			})
 			if err != nil {
 				t.Fatal(err)

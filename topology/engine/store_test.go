@@ -240,7 +240,7 @@ func TestTimersDeleteRowsByWatermark(t *testing.T) {
 				ctx.SetValue(msg)
 			}
 			return Spec{Sources: []string{c.in()},
-				Graph: goka.DefineGroup(goka.Group(c.first()), goka.Input(goka.Stream(c.in()), new(codec.Bytes), cb), goka.Persist(new(codec.Bytes))),
+				Graph: goka.DefineGroup(goka.Group(c.first()), rt.Input(c.in(), cb), goka.Persist(new(codec.Bytes))),
 				Hooks: Hooks{
 					Deadline: func(_ string, row []byte) (event.UnixMilli, bool) {
 						return event.UnixMilli(binary.BigEndian.Uint64(row)) + 1000, true
