@@ -37,7 +37,7 @@ func Processors(cfg *configs.Config, deps Deps) ([]*engine.Runtime, error) {
 	}
 	var runtimes []*engine.Runtime
 	for _, name := range cfg.Groups {
-		ec, err := engineConfig(cfg, deps)
+		ec, err := EngineConfig(cfg, deps)
 		if err != nil {
 			return nil, err
 		}
@@ -117,7 +117,8 @@ func ordersGroup(cfg *configs.Config, deps Deps, set *metric.Set) (*orders.Group
 	return g, nil
 }
 
-func engineConfig(cfg *configs.Config, deps Deps) (engine.Config, error) {
+// EngineConfig is what the engine runs a group with.
+func EngineConfig(cfg *configs.Config, deps Deps) (engine.Config, error) {
 	instance := cfg.Instance
 	if instance == "" {
 		host, err := os.Hostname()

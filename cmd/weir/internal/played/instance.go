@@ -91,11 +91,11 @@ func (w *Weir) ownOrders(in *instance, deps pipeline.Deps) (*engine.Runtime, err
 	for _, input := range inputs {
 		g.Sources = append(g.Sources, orders.Source{Topic: input.Topic, Parser: input.Parser})
 	}
-	return engine.New(engine.Config{
-		Kafka: c.Kafka, Instance: c.Instance, DataDir: c.GroupsDir(), CommitInterval: c.CommitInterval,
-		SessionTimeout: c.SessionTimeout, Heartbeat: c.Heartbeat, Idle: c.Watermark.Idle, Disorder: c.Watermark.Disorder,
-		CacheBytes: int(c.CacheBytes), LeaveOnStop: c.LeaveOnStop, RecoverAhead: c.RecoverAhead, Logger: deps.Logger, Registry: deps.Registry,
-	}, c.Names().In(topology.GroupOrders), g.Define)
+	settings, err := pipeline.EngineConfig(c, deps)
+	if err != nil {
+		return nil, err
+	}
+	return engine.New(settings, c.Names().In(topology.GroupOrders), g.Define)
 }
 
 // count is the sum of a counter over the instance's groups.
