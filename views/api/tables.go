@@ -19,15 +19,34 @@ func tableOf(v any) tabular {
 	case *query.Answer:
 		return metricTable{v}
 	case AlertList:
-		return alertTable(v)
+		return listTable[search.Summary]{v.Next, alertColumns, v.Alerts, alertCells}
 	case Timeline:
-		return timelineTable(v)
+		return listTable[TimelineEntry]{v.Next, timelineColumns, v.Entries, timelineCells}
 	case revisionList:
-		return revisionTable(v)
+		return listTable[Revision]{v.Next, revisionColumns, v.Revisions, revisionCells}
 	case Rules:
-		return ruleTable(v)
+		return listTable[Rule]{v.Next, ruleColumns, v.Rules, ruleCells}
 	case EntityList:
-		return entityTable(v)
+		return listTable[EntityRef]{v.Next, entityColumns, v.Entities, func(e *EntityRef) []string { return []string{e.Entity} }}
+	}
+	return nil
+}
+
+// listTable has a row for each item of a page.
+type listTable[T any] struct {
+	cursor string // of the page after
+	names  []string
+	items  []T
+	cells  func(*T) []string // in the order of names
+}
+
+func (l listTable[T]) next() string      { return l.cursor }
+func (l listTable[T]) columns() []string { return l.names }
+func (l listTable[T]) each(row func(cells []string, line any) error) error {
+	for i := range l.items {
+		if err := row(l.cells(&l.items[i]), &l.items[i]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -167,22 +186,8 @@ func moneyCells(m *Money) []string {
 	return []string{m.Amount, m.Currency, strconv.Itoa(m.Exponent)}
 }
 
-type alertTable AlertList
-
-func (a alertTable) next() string { return a.Next }
-func (a alertTable) columns() []string {
-	return []string{"id", "rule", "title", "entity", "severity", "score", "case_score", "typology", "status", "snoozed_until", "assignee", "episode", "shadow",
-		"held", "started", "last", "hits", "orders", "at_risk_amount", "at_risk_currency", "at_risk_exponent", "reason", "revision"}
-}
-
-func (a alertTable) each(row func(cells []string, line any) error) error {
-	for i := range a.Alerts {
-		if err := row(alertCells(&a.Alerts[i]), a.Alerts[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+var alertColumns = []string{"id", "rule", "title", "entity", "severity", "score", "case_score", "typology", "status", "snoozed_until", "assignee", "episode", "shadow",
+	"held", "started", "last", "hits", "orders", "at_risk_amount", "at_risk_currency", "at_risk_exponent", "reason", "revision"}
 
 func alertCells(a *search.Summary) []string {
 	cells := []string{a.ID, a.Rule, a.Title, a.Entity, a.Severity, cell(a.Score), cell(a.CaseScore), a.Typology, a.Status, timeCell(a.SnoozedUntil), a.Assignee, a.Episode,
@@ -190,76 +195,33 @@ func alertCells(a *search.Summary) []string {
 	return append(append(cells, moneyCells(a.AtRisk)...), a.Reason, cell(a.Revision))
 }
 
-type timelineTable Timeline
+var timelineColumns = []string{"time", "arrived_at", "kind", "what", "order_id", "alert", "rule", "title", "severity", "author", "reason", "source", "reference", "amount",
+	"currency", "exponent", "topic", "partition", "offset", "event_id"}
 
-func (t timelineTable) next() string { return t.Next }
-func (t timelineTable) columns() []string {
-	return []string{"time", "arrived_at", "kind", "what", "order_id", "alert", "rule", "title", "severity", "author", "reason", "source", "reference", "amount",
-		"currency", "exponent", "topic", "partition", "offset", "event_id"}
-}
-
-func (t timelineTable) each(row func(cells []string, line any) error) error {
-	for i := range t.Entries {
-		e := &t.Entries[i]
-		cells := []string{timeCell(&e.Time), timeCell(e.ArrivedAt), e.Kind, e.What, e.OrderID, e.Alert, e.Rule, e.Title, e.Severity, e.Author, e.Reason, e.Source, e.Reference}
-		cells = append(append(cells, moneyCells(e.Amount)...), "", "", "", "")
-		if e.Place != nil {
-			copy(cells[len(cells)-4:], []string{e.Place.Topic, cell(int64(e.Place.Partition)), cell(e.Place.Offset), e.Place.ID})
-		}
-		if err := row(cells, e); err != nil {
-			return err
-		}
+func timelineCells(e *TimelineEntry) []string {
+	cells := []string{timeCell(&e.Time), timeCell(e.ArrivedAt), e.Kind, e.What, e.OrderID, e.Alert, e.Rule, e.Title, e.Severity, e.Author, e.Reason, e.Source, e.Reference}
+	cells = append(cells, moneyCells(e.Amount)...)
+	if e.Place == nil {
+		return append(cells, "", "", "", "")
 	}
-	return nil
+	return append(cells, e.Place.Topic, cell(int64(e.Place.Partition)), cell(e.Place.Offset), e.Place.ID)
 }
 
-type revisionTable revisionList
+var revisionColumns = []string{"revision", "at", "author", "comment", "effects"}
 
-func (r revisionTable) next() string { return r.Next }
-func (r revisionTable) columns() []string {
-	return []string{"revision", "at", "author", "comment", "effects"}
-}
-
-func (r revisionTable) each(row func(cells []string, line any) error) error {
-	for _, rev := range r.Revisions {
-		effects := make([]string, len(rev.Effects))
-		for i, e := range rev.Effects {
-			effects[i] = e.Kind + " " + e.ID + " " + e.Change
-		}
-		if err := row([]string{cell(rev.Revision), timeCell(rev.At), rev.Author, rev.Comment, strings.Join(effects, "; ")}, rev); err != nil {
-			return err
-		}
+func revisionCells(r *Revision) []string {
+	effects := make([]string, len(r.Effects))
+	for i, e := range r.Effects {
+		effects[i] = e.Kind + " " + e.ID + " " + e.Change
 	}
-	return nil
+	return []string{cell(r.Revision), timeCell(r.At), r.Author, r.Comment, strings.Join(effects, "; ")}
 }
 
-type ruleTable Rules
+var ruleColumns = []string{"id", "title", "state", "version", "severity", "score", "kind", "entity", "typology", "author", "changed_at", "reason", "text"}
 
-func (r ruleTable) next() string { return r.Next }
-func (r ruleTable) columns() []string {
-	return []string{"id", "title", "state", "version", "severity", "score", "kind", "entity", "typology", "author", "changed_at", "reason", "text"}
+func ruleCells(r *Rule) []string {
+	return []string{r.ID, r.Title, r.State, cell(r.Version), r.Severity, cell(r.Score), r.Kind, r.Entity, r.Typology, r.Author,
+		timeCell(r.ChangedAt), r.Reason, r.Text}
 }
 
-func (r ruleTable) each(row func(cells []string, line any) error) error {
-	for _, rule := range r.Rules {
-		cells := []string{rule.ID, rule.Title, rule.State, cell(rule.Version), rule.Severity, cell(rule.Score), rule.Kind, rule.Entity, rule.Typology, rule.Author,
-			timeCell(rule.ChangedAt), rule.Reason, rule.Text}
-		if err := row(cells, rule); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-type entityTable EntityList
-
-func (e entityTable) next() string      { return e.Next }
-func (e entityTable) columns() []string { return []string{"entity"} }
-func (e entityTable) each(row func(cells []string, line any) error) error {
-	for _, ref := range e.Entities {
-		if err := row([]string{ref.Entity}, ref); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+var entityColumns = []string{"entity"}
