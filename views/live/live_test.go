@@ -348,7 +348,7 @@ func TestProblemsNameTheParameter(t *testing.T) {
 
 func TestCloseCodes(t *testing.T) {
 	l := live.DefaultLimits()
-	l.HelloWithin, l.Connections = 200*time.Millisecond, 2
+	l.Connections = 2
 	closes := func(t *testing.T, c *client, code int) {
 		t.Helper()
 		for c.step() {
@@ -374,6 +374,10 @@ func TestCloseCodes(t *testing.T) {
 		"too many frames": {live.CloseTooMany, func(c *client) { c.send(map[string]any{"type": "hello"}); flood(c) }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			l := l
+			if tc.code == live.CloseHelloTimeout {
+				l.HelloWithin = 200 * time.Millisecond
+			}
 			w := start(t, l)
 			c := dial(t, w.url, nil)
 			tc.do(c)
