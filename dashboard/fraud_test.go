@@ -36,6 +36,38 @@ func (p *page) noErrors() {
 	}
 }
 
+// A title is read without a pointer that hovers: two lines of it in the queue, all of it above the alert. No row is higher for it.
+func TestBrowserShowsLongTitles(t *testing.T) {
+	d := openDesk()
+	titled := func(id, title string, score int64) {
+		a := d.anAlert(id, "ip:2001:db8:85a3::8a2e:370:"+id, "o-"+id, "high", score, 9000_00)
+		a.Title, a.Hits = title, 12
+		d.add(a)
+	}
+	const long = "Many cards declined from one address within a few minutes"
+	endless := strings.TrimSpace(strings.Repeat(long+" and then again ", 3))
+	titled("a", "Short", 90)
+	titled("b", long, 80)
+	titled("c", endless, 70)
+	s := d.serve(t, "127.0.0.1:0")
+	for _, width := range []int{1280, 360} {
+		p := startBrowser(t).open(s.url+"/fraud", width, 860)
+		p.until("the queue", `String(document.querySelectorAll('.q .rule').length)`, "3")
+		p.until("the title to be seen whole", `(() => { const rule = document.querySelector('.q[data-id=b] .rule'), box = rule.parentElement.getBoundingClientRect()
+			return [...rule.getClientRects()].every(r => r.right <= box.right + 1 && r.bottom <= box.bottom + 1) + ' in ' + new Set([...rule.getClientRects()].map(r => r.top)).size + ' lines' })()`, "true in 2 lines")
+		p.until("rows of one height", `String(new Set([...document.querySelectorAll('.q')].map(q => q.offsetHeight)).size)`, "1")
+		if width == 360 {
+			p.point(".q[data-id=c]", true)
+		} else {
+			p.press("j", "j")
+		}
+		p.until("the whole title above the alert", `document.querySelector('.dhead .title')?.textContent`, endless)
+		p.until("nothing of it to be cut", `(e => e.scrollWidth <= e.clientWidth && e.scrollHeight <= e.clientHeight && getComputedStyle(e).whiteSpace)(document.querySelector('.dhead .title'))`, "normal")
+		p.mustFit()
+		p.noErrors()
+	}
+}
+
 func TestBrowserTriage(t *testing.T) {
 	d := openDesk()
 	d.add(d.anAlert("low", "ip:1.1.1.1", "o-1", "low", 20, 20_00), d.anAlert("high", "ip:2.2.2.2", "o-2", "high", 70, 90_00), d.anAlert("crit", "ip:3.3.3.3", "o-3", "critical", 90, 1284_60))

@@ -56,15 +56,14 @@ const Row = ({ a, now, on, tab, checked }) => html`<div class=${'q' + (a.status 
   <span class="line"><${Severity} of=${a.severity} /><span class="score" title=${`Score ${a.score} of 100, case ${a.case_score}`}>
       <i style=${{ '--p': Math.max(a.score, a.case_score) + '%' }}></i><b>${Math.max(a.score, a.case_score)}</b></span><span class="sp"></span>
       <span class="amt">${f.exact(a.at_risk)}</span></span>
-  <span class="line"><span class="rule ell">${a.title}</span>
-      <span class="sm muted ell about">${a.gone ? 'no longer in this list' : a.status === 'open' ? short(entityOf(a.entity).id) + (a.hits > 1 ? ` · ${a.hits} hits` : '') : STATUS[a.status][1] + (a.shadow ? ', shadow' : '')}</span>
-      <span class="sp"></span><span class="sm muted nw" title=${f.moment(Date.parse(a.started)) + ' ' + f.zoneWord()}>${f.ago(a.started, now)}</span>
+  <span class="line two"><span class="says"><span class="rule">${a.title}</span> <span class="sm muted about">${a.gone ? 'no longer in this list' : a.status === 'open' ? short(entityOf(a.entity).id) + (a.hits > 1 ? ` · ${a.hits} hits` : '') : STATUS[a.status][1] + (a.shadow ? ', shadow' : '')}</span></span>
+      <span class="sm muted nw" title=${f.moment(Date.parse(a.started)) + ' ' + f.zoneWord()}>${f.ago(a.started, now)}</span>
       <${Person} name=${a.assignee} mine=${a.assignee === me.value} /></span></div>`
 
 function Nothing({ feed, tab, base, counts }) {
   if (feed?.error) return html`<${State} icon="warn" title=${feed.error.status === 503 ? 'No alerts here yet' : 'The alerts could not be read'} height=${120}>${sentenceOf(feed.error.detail)} It is asked again by itself.<//>`
   if (!feed?.ready) return [1, 2, 3, 4, 5].map(() => html`<div class="q" aria-hidden="true"><span class="line"><span class="sk"></span></span>
-      <span class="line"><span class="sk"></span></span></div>`)
+      <span class="line two"><span class="sk"></span></span></div>`)
   if (Object.keys(base).length) return html`<div class="pad">
       <${State} icon="filter" title="No alert matches">None of these is ${tab === 'closed' ? 'decided' : TABS[tab][0].toLowerCase()}.<//>
       <button class="btn s" onClick=${() => set(Object.fromEntries(Object.keys(base).map(k => [k, ''])))}>Clear the filters</button></div>`
