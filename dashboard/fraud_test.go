@@ -255,7 +255,7 @@ func TestBrowserKeepsItsStateInTheAddress(t *testing.T) {
 	p.until("what was searched for", titles, "one")
 	p.until("it in the address", `new URLSearchParams(location.search).get('q')`, "1.1.1")
 	p.eval(`document.activeElement.blur()`)
-	p.press("g", "r")
+	p.eval(`for (const key of ["g", "r"]) document.dispatchEvent(new KeyboardEvent("keydown", { key }))`) // at once: they are two keys of one command for a moment only
 	p.until("the rules", `location.pathname`, "/rules")
 	p.eval(`history.back()`)
 	p.until("the list again", titles, "one")
@@ -313,6 +313,25 @@ func TestBrowserWithoutFraud(t *testing.T) {
 	p := startBrowser(t).open(serve(t, d.db, "127.0.0.1:0").url+"/fraud", 1280, 860)
 	p.until("what is missing", `String(!!document.querySelector('.queue .state b'))`, "true")
 	p.mustFit()
+}
+
+// In a stream that is played again all events come long after they happened: that is said once, and none is marked as late for it.
+func TestBrowserCallsAReplayNoDelay(t *testing.T) {
+	d := openDesk()
+	month := 30 * 24 * time.Hour
+	d.orders["o-old"] = &table.Order{Created: true, CreatedAtMs: d.ago(month), Currency: "EUR", TotalMinor: 100,
+		Entries: []*table.Entry{
+			{Type: uint32(event.OrderCreated), AtMs: d.ago(month), ArrivedAtMs: d.ago(time.Minute), AmountMinor: 100, Currency: "EUR", Topic: "orders", Offset: 1, Counted: true},
+			{Type: uint32(event.PaymentCaptured), AtMs: d.ago(month - 3*time.Hour), ArrivedAtMs: d.ago(time.Minute), AmountMinor: 100, Currency: "EUR", Topic: "payments", Offset: 2, Counted: true},
+		}}
+	s := d.serve(t, "127.0.0.1:0")
+	p := startBrowser(t).open(s.url+"/orders/o-old", 360, 780)
+	p.until("when events came", `[...document.querySelectorAll('.lrow .tm span')].map(e => e.textContent).join('; ')`, "+29 d 23 h; +29 d 20 h")
+	p.until("that it is a replay", `document.querySelector('#p-time + p').textContent`, "2 events, replayed 29 d 20 h later")
+	if got := p.eval(`String(document.querySelectorAll('.lrow .warn').length)`); got != "0" {
+		t.Errorf("%s marks of lateness", got)
+	}
+	p.noErrors()
 }
 
 func TestBrowserShowsAnOrder(t *testing.T) {

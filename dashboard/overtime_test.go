@@ -112,6 +112,7 @@ func TestBrowserFiltersAllPanels(t *testing.T) {
 	s, _ := openShop(t)
 	p := startBrowser(t).open(s.url+"/?range=1h", 1280, 900)
 	p.until("what sells", `String(document.querySelectorAll('.bars.wide button').length)`, "7")
+	p.until("revenue", `String(/^€\d/.test(`+tileOf("Revenue")+`))`, "true")
 	all := p.eval(tileOf("Revenue"))
 	name := p.eval(`document.querySelector('.bars.wide button .ell').textContent`)
 	p.point(".bars.wide button", true)
@@ -146,6 +147,24 @@ func TestBrowserShowsTheTableBehindAChart(t *testing.T) {
 	p.until("its first row", `String(/^2025-03-11T11:31:00.000Z,2025-03-11T11:32:00.000Z,[\d.]+,[\d.]+,closed$/.test(window.saved.split('\r\n')[1]))`, "true")
 	p.until("its last", `String(/,open$/.test(window.saved.split('\r\n')[60]))`, "true")
 	p.mustFit()
+	p.noErrors()
+}
+
+// A window without orders has no share, which is not a share of nothing: the line of the period before has a gap there.
+func TestBrowserDrawsNoShareOfNoOrders(t *testing.T) {
+	db, head := querytest.New(), time.Date(2026, 3, 3, 12, 30, 20, 0, time.UTC)
+	for _, minutesAgo := range []int{2, 70, 71, 90} {
+		for _, stage := range []string{"created", "paid"} {
+			for _, w := range querytest.Windows {
+				db.Add(querytest.Key("funnel", w.Name, head.Add(-time.Duration(minutesAgo)*time.Minute).Truncate(w.Length), stage, "eu", "DE"), 4, 0)
+			}
+		}
+		db.Add(querytest.Key("orders", "1m", head.Add(-time.Duration(minutesAgo)*time.Minute).Truncate(time.Minute), "eu", "DE", "web", "EUR"), 4, 0)
+	}
+	db.Watermark(head)
+	s := serve(t, db, "127.0.0.1:0")
+	p := startBrowser(t).open(s.url+"/funnel?range=1h", 1280, 900)
+	p.until("the line: one window and two", `(document.querySelector('[aria-labelledby=p-over] .lg-dash')?.getAttribute('d') ?? '').replace(/[\d. ]+/g, ' ').trim()`, "M h M L")
 	p.noErrors()
 }
 

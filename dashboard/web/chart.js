@@ -48,7 +48,7 @@ export const Hatch = ({ id }) => html`<defs><pattern id=${id} width="6" height="
 export const useHatch = () => useRef('hatch-' + patterns++).current
 
 /**
- * values, before: lists by window of the line; write(v): how a value is told; axis(v, top): how the axis tells it; range: names what is
+ * values, before: lists by window of the line, null where there is nothing to tell; write(v): how a value is told; axis(v, top): how the axis tells it; range: names what is
  * shown, since an axis shrinks only for something new; marks: [{at, word}]; zoom(from, to): selects, without arguments goes back.
  */
 export function TimeBars({ line, values, before, write, axis, label, range, marks = [], zoom }) {
@@ -60,7 +60,7 @@ export function TimeBars({ line, values, before, write, axis, label, range, mark
   const g = { left: Math.max(LEFT, ...ticks.map(([, text]) => text.length * CHAR + 10)), top: shown.length ? MARKS : TOP, base: height - BOTTOM, width, line }
   g.across = Math.max(1, width - g.left - RIGHT)
   const wide = g.across / line.count, x = i => g.left + i * wide, y = v => g.base - v / top * (g.base - g.top), xOf = t => g.left + (t - line.first) / (end - line.first) * g.across
-  const past = before?.map((v, i) => (i ? 'L' : 'M') + (x(i) + wide / 2).toFixed(1) + ' ' + y(v).toFixed(1)).join('')
+  const past = before?.map((v, i) => v == null ? '' : (before[i - 1] == null ? 'M' : 'L') + (x(i) + wide / 2).toFixed(1) + ' ' + y(v).toFixed(1) + (before[i - 1] == null && before[i + 1] == null ? 'h.01' : '')).join('')
 
   const step = line.step, clamp = t => Math.max(line.first, Math.min(line.last, t))
   const timeAt = e => clamp(line.first + Math.floor((e.clientX - root.current.getBoundingClientRect().left - g.left) / wide) * step)

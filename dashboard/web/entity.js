@@ -48,7 +48,7 @@ const Alerts = ({ list }) => html`<section class="panel" aria-labelledby="p-aler
   ${list.length === 0 ? html`<div class="body"><${State} icon="check" title="No alerts">No rule has found anything about it.<//></div>`
   : html`<div class="scroll"><table class="tbl"><thead><tr><th scope="col">Severity</th><th scope="col">Alert</th><th scope="col">State</th>
       <th scope="col">Last hit, ${f.zoneWord()}</th><th scope="col" class="r">Score</th><th scope="col" class="r">At risk</th><th scope="col">
-      <span class="sr">Assignee</span></th></tr></thead><tbody>${list.map(a => html`<tr key=${a.id}><td><${Severity} of=${a.severity} /></td><td class="ell name">
+      <span class="sr">Assignee</span></th></tr></thead><tbody>${list.map(a => html`<tr key=${a.id}><td><${Severity} of=${a.severity} /></td><td class="name">
       <a class="link" href=${to('fraud', a.id)}>${a.title}</a></td><td>
       <${Pill} of=${STATUS[a.status]} />${a.shadow && html` <${Pill} of=${['info', 'Shadow']} />`}</td>
       <td class="muted">${f.moment(Date.parse(a.last))}</td><td class="r b">${a.score}</td><td class="r">${f.exact(a.at_risk)}</td><td class="r">

@@ -36,7 +36,7 @@ export function FunnelPanel({ v, height }) {
     <//>
   <//>`
 }
-const percent = x => f.percent(x) + ' %'
+const percent = x => x == null ? '–' : f.percent(x) + ' %'
 
 function wanted(r) {
   const both = m.hasPrevious(r), out = [], add = (name, metric, filter, interval) => out.push({ name, metric, filter, interval })
@@ -95,8 +95,8 @@ const stageOf = () => m.STAGES.some(([s], i) => i && s === route.value.params.ge
 /** Which share of the orders of each window has come to a stage by now. */
 function Over({ v, zoom, marks }) {
   const stage = stageOf(), word = m.STAGES.find(([s]) => s === stage)[1], rows = feeds.series?.rows ?? new Map(), of = s => m.series(rows, v.line, m.count, r => r.labels.stage === s)
-  const part = of(stage), whole = of('created'), ratio = list => list.map((x, i) => x ? part[list === whole.now ? 'now' : 'before'][i] / x : 0), shares = { now: ratio(whole.now) }, before = v.previous && whole.anyBefore ? ratio(whole.before) : null
-  return html`<${Panel} id="p-over" title=${word + ' by now'} what=${`of the orders of each window, ${m.STEP_NAME[v.r.window]}`} span=${8} height=${272} strip=${strip('series')} footer=${legend(v)} of=${[feeds.series]} table=${() => chartTable('share ' + stage, v, shares, before, percent)}
+  const part = of(stage), whole = of('created'), ratio = list => list.map((x, i) => x ? part[list === whole.now ? 'now' : 'before'][i] / x : null), shares = { now: ratio(whole.now) }, before = v.previous && whole.anyBefore ? ratio(whole.before) : null
+  return html`<${Panel} id="p-over" title=${word + ' by now'} what=${`share of orders, ${m.STEP_NAME[v.r.window]}`} span=${8} height=${272} strip=${strip('series')} footer=${legend(v)} of=${[feeds.series]} table=${() => chartTable('share ' + stage, v, shares, before, percent)}
       controls=${html`<div class="seg s" role="group" aria-label="Stage">${m.STAGES.slice(1).map(([s, w]) => html`<button aria-pressed=${s === stage} onClick=${() => set({ stage: s === 'paid' ? '' : s })}>${w}</button>`)}</div>`}>
     <${Stateful} feeds=${[feeds.series]} retry=${again} empty=${!whole.any && html`<${Empty} v=${v} what="No order was created" />`}>
       <${TimeBars} line=${v.line} values=${shares.now} before=${before} range=${v.r.name + stage} write=${percent} axis=${x => f.percent(x, 0) + ' %'} marks=${marks} zoom=${zoom} label=${`Share of orders ${word.toLowerCase()}, by the window in which they were created`} />
@@ -108,7 +108,7 @@ const WAITS = [['paid', 'Not paid', 'card'], ['dispatched', 'Paid, not dispatche
 function Between({ v }) {
   const steps = m.funnel(feeds.funnel?.rows, feeds.funnelBefore?.rows), worths = worth(steps, v), created = steps[0].count
   const list = WAITS.map(([stage, word, icon]) => { const i = steps.findIndex(s => s.stage === stage), n = Math.max(0, steps[i - 1].count - steps[i].count); return { word, icon, n, share: created ? n / created : null, value: worths[0].value != null && created ? worths[0].value * n / created : null } })
-  return html`<${Panel} id="p-between" title="Between the stages" what="now, of the same orders" height=${272} strip=${strip('funnel')}
+  return html`<${Panel} id="p-between" title="Between the stages" what="right now" height=${272} strip=${strip('funnel')}
       of=${[feeds.funnel]} table=${() => ({ name: 'between-stages', head: ['Where', { word: 'Orders', r: true, write: x => f.number(x) }, { word: 'Of created', r: true, write: percent }, { word: 'Worth about, ' + v.cur, r: true, write: (_, row) => f.moneyText(row[4], v.cur, v.exponent) }], rows: list.map(w => [w.word, w.n, w.share, f.major(w.value, v.exponent), w.value]) })}>
     <${Stateful} feeds=${[feeds.funnel]} retry=${again} empty=${created === 0 && html`<${Empty} v=${v} what="No order was created" />`}>
       <ul class="waits">${list.map(w => html`<li key=${w.word}><${Icon} name=${w.icon} /><span class="col"><span class="ell">${w.word}</span><span class="sm muted">${f.percent(w.share)} % of created</span></span><span class="col r"><b class="b">${f.number(w.n)}</b><span class="sm muted">≈ ${f.moneyText(w.value, v.cur, v.exponent)}</span></span></li>`)}</ul>
@@ -130,6 +130,6 @@ function Leak({ rule, title, none }) {
   const body = list?.error ? html`<${State} icon=${list.error.status === 503 ? 'inbox' : 'warn'} title=${list.error.status === 503 ? 'No alerts here yet' : 'Alerts could not be read'}>${sentenceOf(list.error.detail)} It is asked again by itself.<//>`
     : !list?.ready ? html`<div class="sk c"></div>` : all.length === 0 ? html`<${State} icon="check" title="Nothing is stuck here" action=${html`<a class="btn s" href=${to('rules', rule)}>Look at the rule</a>`}>${none}<//>`
     : html`<ul class="al">${shown.map(a => { const { kind, id } = entityOf(a.entity); return html`<li key=${a.id}><${Severity} of=${a.severity} /><span class="col"><a class="ell plain mono" href=${kind === 'order' ? to('orders', id) : to('fraud', a.id)}>${id}</a><a class="sm muted ell plain" href=${to('fraud', a.id)}>why</a></span><span class="col r"><span class="b" title=${f.exact(a.at_risk)}>${a.at_risk ? f.moneyText(a.at_risk.amount, a.at_risk.currency, a.at_risk.exponent) : '–'}</span><span class="sm muted">${f.ago(a.started, now)}</span></span></li>` })}</ul>`
-  return html`<${Panel} id=${'p-' + rule} title=${title} what=${all.length ? `${all.length}${all.length === LEAK_LIMIT ? ' or more' : ''} open, most at risk first` : 'open alerts'} height=${272} controls=${all.length > LEAK_ROWS && html`<a class="link sm" href=${'/fraud?rule=' + rule}>All</a>`}
+  return html`<${Panel} id=${'p-' + rule} title=${title} what=${all.length ? `${all.length}${all.length === LEAK_LIMIT ? ' or more' : ''} open, most at risk first` : 'open'} height=${272} controls=${all.length > LEAK_ROWS && html`<a class="link sm" href=${'/fraud?rule=' + rule}>All</a>`}
     table=${all.length > 0 && (() => ({ name: rule, head: ['Order', 'Severity', { word: 'At risk', r: true, write: (_, row) => f.exact(row[5]) }, 'Currency', { word: 'Since', time: true }], rows: all.map(a => [entityOf(a.entity).id, a.severity, a.at_risk && f.major(a.at_risk.amount, a.at_risk.exponent), a.at_risk?.currency, Date.parse(a.started), a.at_risk]) }))}><div ref=${box}>${body}</div><//>`
 }

@@ -66,7 +66,8 @@ const SHAPES = {
   med: html`<path d="M7 1l6 6-6 6-6-6z" fill="none" stroke="currentColor" stroke-width="1.6" stroke-linejoin="round" /><path d="M7 1l6 6-6 6z" fill="currentColor" />`,
   low: html`<circle cx="7" cy="7" r="4.6" fill="none" stroke="currentColor" stroke-width="1.6" />`,
 }
-export const Severity = ({ of }) => {
+/** bare: the shape alone, where the word stands beside it anyway. */
+export const Severity = ({ of, bare }) => {
   const [name, word] = SEVERITY[of] ?? SEVERITY.low
-  return html`<span class=${'sev ' + name}><svg viewBox="0 0 14 14" aria-hidden="true">${SHAPES[name]}</svg>${word}</span>`
+  return html`<span class=${'sev ' + name}><svg viewBox="0 0 14 14" aria-hidden="true">${SHAPES[name]}</svg>${!bare && word}</span>`
 }

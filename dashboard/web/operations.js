@@ -49,7 +49,7 @@ function Partitions({ of, group }) {
 function Recoveries({ of }) {
   const list = of.data?.recoveries ?? [], sum = list.reduce((a, r) => a + (r.records_per_second ?? 0), 0), end = list.reduce((a, r) => r.seconds_left == null ? NaN : Math.max(a, r.seconds_left), 0)
   const leftOf = r => r.seconds_left == null ? '–' : f.durationText(r.seconds_left)
-  return html`<${Panel} id="p-rec" title="Recovery" what="tables read here, groups that work off a backlog" footer=${list.length > 0 && html`${perSecond(sum)} together<span class="sp"></span><b class="b total">${isNaN(end) ? 'end unknown' : f.durationText(end) + ' left'}</b>`}>
+  return html`<${Panel} id="p-rec" title="Recovery" what="tables and groups that are behind" footer=${list.length > 0 && html`${perSecond(sum)} together<span class="sp"></span><b class="b total">${isNaN(end) ? 'end unknown' : f.durationText(end) + ' left'}</b>`}>
     <${Asked} of=${of} height="160">${list.length === 0 ? html`<${State} icon="check" title="Nothing is behind">All tables are read, and all groups keep up.<//>`
     : html`<ul class="recs">${list.slice(0, 5).map(r => html`<li key=${r.kind + r.name + r.partition}><div class="row sm"><b class="b ell">${plain(r.name)}/p${r.partition}</b><span class="muted nw">${r.progress == null ? '' : f.percent(r.progress, 0) + ' %'}</span>
       <span class="sp"></span><span class="muted nw">${r.state === 'stalled' ? 'stalled' : perSecond(r.records_per_second)}</span><span class="b nw left">${leftOf(r)}</span></div>
@@ -61,7 +61,7 @@ const TICKS = [1, 5, 15, 60, 300, 900, 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86
 /** Where each source partition stands behind the newest. The scale is by logarithm: what is near is seen apart, what is far is seen too. */
 function Skew({ of }) {
   const list = of.data?.sources ?? [], topics = [...new Set(list.map(s => s.topic))], most = Math.max(10, ...list.map(s => s.behind_seconds)), end = TICKS.find(t => t >= most) ?? most
-  const x = s => 100 * (1 - Math.log1p(s) / Math.log1p(end)), holds = list.find(s => s.holds), ticks = TICKS.filter(t => t <= end).reduceRight((kept, t) => x(t) > 82 || kept.length && x(t) - x(kept.at(-1)) < 18 ? kept : [...kept, t], [])
+  const x = s => 100 * (1 - Math.log1p(s) / Math.log1p(end)), holds = list.find(s => s.holds), apart = innerWidth < 640 ? 30 : 18, ticks = TICKS.filter(t => t <= end).reduceRight((kept, t) => x(t) > 100 - apart || kept.length && x(t) - x(kept.at(-1)) < apart ? kept : [...kept, t], [])
   return html`<${Panel} id="p-skew" title="Watermark skew" what="each dot is a source partition" span="6" table=${() => ({ name: 'watermarks', head: ['Topic', { word: 'Partition', r: true }, { word: 'Watermark', time: true }, { word: 'Behind, s', r: true, write: v => f.number(v, 1) }, 'State'],
       rows: list.map(s => [s.topic, s.partition, Date.parse(s.watermark), s.behind_seconds, s.idle ? 'idle' : s.holds ? 'holds the watermark' : 'moves']) })}
       footer=${holds && html`<span><b class="b total">${holds.topic} p${holds.partition}</b> holds the watermark, ${f.age(holds.behind_seconds)} behind the newest</span>`}>

@@ -12,7 +12,7 @@ import { STATUS, eventWord, plural, sentence, short } from './say.js'
 
 const ORDER_STATUS = { waiting: ['warn', 'Waits for its order', 'clock'], created: ['', 'Created', 'box'], paid: ['good', 'Paid', 'check'], dispatched: ['info', 'Dispatched', 'truck'], delivered: ['good', 'Delivered', 'check'], cancelled: ['bad', 'Cancelled', 'x'] }
 const LANES = [['order', '--s1', 'box'], ['payment', '--s3', 'card'], ['shipment', '--s4', 'truck'], ['alert', '--s2', 'shield']]
-const LATE_MS = 60e3
+const LATE_MS = 60e3, REPLAYED_MS = 86400e3 // if no event came sooner, the stream is an old one that is played again: that none was late or all were says nothing
 const SEEN = 'weir-orders-seen'
 
 const seen = () => { try { return JSON.parse(localStorage.getItem(SEEN) ?? '[]') } catch { return [] } }
@@ -87,16 +87,18 @@ const HOLLOW = /failed|cancelled|returned|refunded|disputed|attempted/
 function Timeline({ o, alerts, by, at, onRaw }) {
   const arrival = by === 'arrival', rows = o.timeline.map(e => ({ lane: ['order', 'payment', 'shipment'].indexOf(e.type.split('.')[0]), t: Date.parse(arrival ? e.arrived_at ?? e.time : e.time), late: e.arrived_at ? Date.parse(e.arrived_at) - Date.parse(e.time) : 0, e, place: `${e.topic}/${e.partition}@${e.offset}` }))
   for (const a of alerts) rows.push({ lane: 3, t: Date.parse(a.started), a, late: 0 })
+  const least = Math.min(...rows.filter(r => r.e?.arrived_at).map(r => r.late)), replayed = isFinite(least) && o.timeline.length > 1 && least > REPLAYED_MS
+  for (const r of rows) r.tells = !replayed && r.late > LATE_MS
   rows.sort((x, y) => x.t - y.t || x.lane - y.lane)
   const promised = o.facts?.promised_at
   if (promised && !o.state.delivered_at && !o.state.cancelled_at) rows.push({ lane: 2, t: Date.parse(promised), todo: true, late: 0 })
-  const first = [0, 1, 2, 3].map(l => rows.findIndex(r => r.lane === l)), last = [0, 1, 2, 3].map(l => rows.findLastIndex(r => r.lane === l)), late = rows.filter(r => r.late > LATE_MS).length
+  const first = [0, 1, 2, 3].map(l => rows.findIndex(r => r.lane === l)), last = [0, 1, 2, 3].map(l => rows.findLastIndex(r => r.lane === l)), late = rows.filter(r => r.tells).length
   const lane = (i, r) => LANES.map(([, c], l) => html`<i class=${'ln' + (l < 3 && first[l] < last[l] && i >= first[l] && i <= last[l] ? ' v' + (i === first[l] ? ' s' : i === last[l] ? ' e' : '') : '') + (r?.lane === l ? ' n' + (l === 3 ? ' tri' : l === 2 ? ' sq' : '') + (r.todo || r.e && (!r.e.counted || HOLLOW.test(r.e.type)) ? ' hol' : '') : '')} style=${{ '--lc': `var(${c})` }}></i>`)
   const box = useRef(null)
   useEffect(() => { if (at) box.current?.querySelector('.sel')?.scrollIntoView({ block: 'center' }) }, [at])
   let day = ''
   return html`<section class="panel c8" aria-labelledby="p-time"><header><h2 id="p-time">Timeline</h2>
-      <p class="ell">${plural(o.timeline.length, 'event')}${o.state.duplicates ? `, ${plural(o.state.duplicates, 'duplicate')} ignored` : ''}${late ? `, ${late} late` : ''}</p>
+      <p class="ell">${plural(o.timeline.length, 'event')}${o.state.duplicates ? `, ${plural(o.state.duplicates, 'duplicate')} ignored` : ''}${late ? `, ${late} late` : ''}${replayed ? `, replayed ${f.durationText(least / 1000)} later` : ''}</p>
       <span class="sp"></span>
     <div class="seg s" role="group" aria-label="Order by"><button aria-pressed=${!arrival} onClick=${() => set({ by: '' })}>Event time</button>
         <button aria-pressed=${arrival} onClick=${() => set({ by: 'arrival' })}>Arrival</button></div></header>
@@ -113,7 +115,7 @@ function Timeline({ o, alerts, by, at, onRaw }) {
             <${Severity} of=${r.a.severity} /><span class="ell">score ${r.a.score}, ${plural(r.a.hits, 'hit')}</span></div>`
         : r.todo ? html`<div class="row"><span class="ty">Delivery</span></div><div class="row">
             <span class="ell">promised ${r.t > present() ? 'in ' + f.durationText((r.t - present()) / 1000) : f.durationText((present() - r.t) / 1000) + ' ago'}</span></div>`
-        : html`<div class="row"><span class="ty ell">${eventWord(r.e.type)}</span>${r.late > LATE_MS && html`<${Pill} of=${['warn', 'Late ' + f.durationText(r.late / 1000), 'clock']} />`}${!r.e.counted && html`<${Pill} of=${['', 'Waits for its order', 'clock']} />`}<span class="sp"></span>
+        : html`<div class="row"><span class="ty ell">${eventWord(r.e.type)}</span>${r.tells && html`<${Pill} of=${['warn', 'Late ' + f.durationText(r.late / 1000), 'clock']} />`}${!r.e.counted && html`<${Pill} of=${['', 'Waits for its order', 'clock']} />`}<span class="sp"></span>
             <button class="tpo link" onClick=${() => onRaw(r.e)} aria-label=${`${eventWord(r.e.type)} as JSON, ${r.place}`}>${r.place}</button></div>
             <div class="row"><span class="ell">${told(r.e, o) || '–'}</span></div>`}</div></li>` })}
       ${o.state.duplicates > 0 && html`<li class="lrow"><div class="tm">
@@ -128,7 +130,7 @@ function Delay({ r, arrival }) {
   if (!r.e.arrived_at) return html`<span>–</span>`
   if (arrival) return html`<span title="event time">${f.hms(Date.parse(r.e.time))}</span>`
   const s = Math.max(0, r.late) / 1000
-  return html`<span class=${r.late > LATE_MS ? 'warn b' : ''} title="arrived after the event">+${s < 10 ? f.number(s, 1) + ' s' : f.durationText(s)}</span>`
+  return html`<span class=${r.tells ? 'warn b' : ''} title="arrived after the event">+${s < 10 ? f.number(s, 1) + ' s' : f.durationText(s)}</span>`
 }
 
 function Findings({ o, of }) {

@@ -11,7 +11,7 @@ import { FunnelPanel } from './funnel.js'
 import { addFilter, aged, again, currencies, currency, dropFilter, feeds, filters, follow, followAlerts, frames, fresh, hasFilter, open, present, range, state, unfollow } from './store.js'
 import { comparing } from './queue.js'
 import { route, set, to } from './router.js'
-import { entityOf, sentence, short } from './say.js'
+import { SEVERITY, entityOf, sentence, short } from './say.js'
 import { useMarks } from './marks.js'
 import * as m from './model.js'
 import * as f from './format.js'
@@ -105,7 +105,7 @@ function Top({ v, by }) {
   const all = m.top(feeds.top?.rows, feeds.topBefore?.rows, by, v.inCurrency), [box, list] = useStill(all, c => c.name, 7, v.r.name + by + v.cur), most = all[0]?.value ?? 1
   const write = x => f.moneyText(x, v.cur, v.exponent), flip = name => (hasFilter(by, name) ? dropFilter : addFilter)(by, name)
   const choice = html`<label class="btn s pick"><span class="sr">Top what</span><select value=${by} onChange=${e => set({ top: e.target.value === 'category' ? '' : e.target.value })}>${Object.entries(TOPS).map(([k, [, word]]) => html`<option value=${k}>${word}</option>`)}</select><${Icon} name="down" size="12" /></label>`
-  return html`<${Panel} id="p-top" title="Top" choice=${choice} what=${`${by === 'category' ? 'items sold' : by === 'channel' ? 'ordered' : 'captured'}, ${v.cur}`} height=${272} strip=${strip('top')}
+  return html`<${Panel} id="p-top" title="Top" choice=${choice} what=${`${by === 'category' ? 'sold' : by === 'channel' ? 'ordered' : 'captured'}, ${v.cur}`} height=${272} strip=${strip('top')}
       of=${[feeds.top]} table=${() => ({ name: 'top-' + by, head: [sentence(by), { word: v.cur, r: true, write: (_, row) => write(row[1] * 10 ** v.exponent) }, { word: 'Change', r: true, write: x => (x > 0 ? '+' : '') + f.percent(x) + ' %' }], rows: all.map(c => [c.name, f.major(c.value, v.exponent), c.change]) })}>
     <${Stateful} feeds=${[feeds.top]} retry=${again} empty=${all.length === 0 && html`<${Empty} v=${v} what="Nothing was sold" />`}>
       <ul class="bars wide" ref=${box}>${list.map(c => html`<li key=${c.name}><button aria-pressed=${hasFilter(by, c.name)} onClick=${() => flip(c.name)} title=${(hasFilter(by, c.name) ? 'No longer only ' : 'Only ') + c.name}>
@@ -119,7 +119,7 @@ function Latest({ list }) {
   const now = present(), all = list?.ready ? [...list.rows.values()].sort(comparing('newest')) : [], [box, shown] = useStill(all, a => a.id, 5)
   const p = list?.meta?.partitions, body = list?.error ? html`<${State} icon=${list.error.status === 503 ? 'inbox' : 'warn'} title=${list.error.status === 503 ? 'No alerts here yet' : 'Alerts could not be read'}>${sentenceOf(list.error.detail)} It is asked again by itself.<//>`
     : !list?.ready ? html`<div class="sk c"></div>` : shown.length === 0 ? html`<${State} icon="inbox" title="Nothing is open" action=${html`<a class="btn s" href="/fraud?tab=closed">Show decided alerts</a>`}>No rule has found anything that waits for somebody.<//>`
-    : html`<ul class="al">${shown.map(a => html`<li key=${a.id}><${Severity} of=${a.severity} /><span class="col"><a class="ell plain" href=${to('fraud', a.id)}>${a.title}</a><span class="sm muted ell">${short(entityOf(a.entity).id)}${a.typology ? ' · ' + a.typology.replaceAll('_', ' ') : ''}</span></span><span class="col r"><span class="b" title=${f.exact(a.at_risk)}>${a.at_risk ? f.moneyText(a.at_risk.amount, a.at_risk.currency, a.at_risk.exponent) : '–'}</span><span class="sm muted">${f.ago(a.started, now)}</span></span></li>`)}</ul>`
+    : html`<ul class="al tight">${shown.map(a => html`<li key=${a.id}><${Severity} of=${a.severity} bare /><span class="col"><a class="ell plain" href=${to('fraud', a.id)}>${a.title}</a><span class="sm muted ell"><b class="b">${SEVERITY[a.severity]?.[1]}</b> · ${short(entityOf(a.entity).id)}${a.typology ? ' · ' + a.typology.replaceAll('_', ' ') : ''}</span></span><span class="col r"><span class="b" title=${f.exact(a.at_risk)}>${a.at_risk ? f.moneyText(a.at_risk.amount, a.at_risk.currency, a.at_risk.exponent) : '–'}</span><span class="sm muted">${f.ago(a.started, now)}</span></span></li>`)}</ul>`
   return html`<${Panel} id="p-alerts" title="Latest alerts" what=${filters.value.length > 0 && 'of the whole shop'} height=${272} controls=${html`<a class="link sm" href="/fraud">${open.value ? `All ${f.number(open.value.total)} open` : 'Fraud'}</a>`}
     strip=${p && p.present < p.expected && state.value === 'live' && html`<div class="strip info"><${Icon} name="refresh" size="14" />${p.present} of ${p.expected} partitions: some alerts are still missing.</div>`}><div ref=${box}>${body}</div><//>`
 }

@@ -52,17 +52,17 @@ function List() {
         <span>This server still evaluates an earlier revision: ${rules.data.problem}</span></div>`}
     <section class="panel" aria-label="All rules">${shown.length === 0 ? html`<div class="body">
         <${State} icon="inbox" title=${q ? 'No rule matches' : 'There are no rules'}>${q ? 'Its id, title, state and typology are searched.' : 'Add one, or apply a file with weir rules apply.'}<//></div>`
-    : html`<div class="scroll"><table class="tbl"><thead><tr><th scope="col">Rule</th><th scope="col">State</th><th scope="col">Severity</th>
-        <th scope="col" class="r">Alerts 1 h</th><th scope="col" class="r">24 h</th><th scope="col" class="by-hour">By hour, 24 h</th><th scope="col" class="r">Precision</th>
-        <th scope="col" class="r">Changed</th></tr></thead>
+    : html`<div class="scroll"><table class="tbl rules"><thead><tr><th scope="col">Rule</th><th scope="col">State</th><th scope="col" class="hide-s">Severity</th>
+        <th scope="col" class="r hide-s">Alerts 1 h</th><th scope="col" class="r">24 h</th><th scope="col" class="by-hour">By hour<span class="hide-s">, 24 h</span></th><th scope="col" class="r hide-s">Precision</th>
+        <th scope="col" class="r hide-s">Changed</th></tr></thead>
       <tbody>${shown.map(r => { const off = r.state === 'draft' || r.state === 'retired', n = (right?.[r.id] ?? 0) + (wrong?.[r.id] ?? 0), counts = hours?.of(r.id)
-        return html`<tr key=${r.id}><td class="b ell name">
+        return html`<tr key=${r.id}><td class="b name">
             <a class="plain" href=${to('rules', r.id)}>${r.title || sentence(r.id)}</a> <span class="muted sm w4">v${r.version}</span></td><td>
-            <${Pill} of=${RULE_STATE[r.state]} /></td><td><${Severity} of=${r.severity} /></td>
-            <td class="r">${off ? '–' : counts && f.number(counts.at(-1))}</td><td class="r">${off ? '–' : counts && f.number(sum(counts))}</td>
+            <${Pill} of=${RULE_STATE[r.state]} /></td><td class="hide-s"><${Severity} of=${r.severity} /></td>
+            <td class="r hide-s">${off ? '–' : counts && f.number(counts.at(-1))}</td><td class="r">${off ? '–' : counts && f.number(sum(counts))}</td>
             <td class="by-hour">${!off && counts && html`<${Hours} counts=${counts} from=${hours.from} />`}</td>
-            <td class="r">${n ? html`<b class="b">${f.percent((right?.[r.id] ?? 0) / n, 0)} %</b> <span class="muted sm">of ${n}</span>` : html`<span class="muted sm">none decided</span>`}</td>
-            <td class="r muted sm">${[r.author, r.changed_at && f.day(Date.parse(r.changed_at))].filter(Boolean).join(', ')}</td></tr>` })}</tbody></table></div>`}</section><//></main>`
+            <td class="r hide-s">${n ? html`<b class="b">${f.percent((right?.[r.id] ?? 0) / n, 0)} %</b> <span class="muted sm">of ${n}</span>` : html`<span class="muted sm">none decided</span>`}</td>
+            <td class="r muted sm hide-s">${[r.author, r.changed_at && f.day(Date.parse(r.changed_at))].filter(Boolean).join(', ')}</td></tr>` })}</tbody></table></div>`}</section><//></main>`
 }
 
 const BLANK = `id: new_rule

@@ -58,7 +58,8 @@ export function readingWords(r) {
     case 'distinct': return (VALUES[r.value] ?? 'different ' + value) + over
     case 'sum': return `${value === 'total' || value === 'amount' ? '' : value + ' '}of ${things}${over}`
     case 'since_first': case 'since_last': return `since the ${r.agg.slice(6)} of ${things}${over}`
-    case 'percentile': return `p${r.quantile * 100} of ${value}${over}`
+    case 'percentile': return `${Number(r.quantile) === 0.5 ? 'median' : `p${r.quantile * 100}`} of ${value}${over}`
+    case 'mean': case 'stddev': return `${r.agg === 'mean' ? 'mean' : 'standard deviation'} of ${value ?? things}${over}`
     default: return `${r.agg === 'max' ? 'highest' : r.agg === 'min' ? 'lowest' : r.agg === 'last' ? 'last' : r.agg} ${value ?? things}${over}`
   }
 }
