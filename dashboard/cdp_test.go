@@ -49,7 +49,7 @@ func startBrowser(t *testing.T) *browser {
 		t.Skip(say)
 	}
 	cmd := exec.Command(path, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--disable-extensions", "--user-data-dir="+t.TempDir(), "--remote-debugging-port=0", "about:blank")
+		"--disable-component-update", "--disable-sync", "--disable-extensions", "--user-data-dir="+profile(t), "--remote-debugging-port=0", "about:blank")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func startBrowser(t *testing.T) *browser {
 		go func() { _ = cmd.Wait(); close(done) }()
 		select {
 		case <-done:
-		case <-time.After(5 * time.Second):
+		case <-time.After(patience / 3):
 			_ = cmd.Process.Kill()
 			<-done
 		}
@@ -91,6 +91,24 @@ func startBrowser(t *testing.T) *browser {
 	}
 	go b.read()
 	return b
+}
+
+// profile is a folder that is removed after the test. Processes of the browser outlive it by a moment and write there still.
+func profile(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "weir-browser-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for deadline := time.Now().Add(patience); os.RemoveAll(dir) != nil; time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Logf("%s could not be removed", dir)
+				return
+			}
+		}
+	})
+	return dir
 }
 
 func (b *browser) read() {
@@ -187,7 +205,7 @@ func (p *page) eval(expression string) string {
 func (p *page) until(what, expression, want string) {
 	p.t.Helper()
 	var got string
-	for deadline := time.Now().Add(patience / 2); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if got = p.eval(expression); got == want {
 			return
 		}
