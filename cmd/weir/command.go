@@ -67,6 +67,22 @@ func command(sys system, c *cobra.Command, run func(ctx context.Context, a *app,
 	return c
 }
 
+// below is a command that stands below another, and has its keys. use is how it is called there.
+func below(sys system, parent, use string, c *cobra.Command, run func(ctx context.Context, a *app, args []string) error) *cobra.Command {
+	c.Use = parent // the name under which the keys' flags are found
+	c = command(sys, c, run)
+	c.Use = use
+	return c
+}
+
+// parent does nothing itself: others stand below it.
+func parent(c *cobra.Command, others ...*cobra.Command) *cobra.Command {
+	c.Args = cobra.NoArgs
+	c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	c.AddCommand(others...)
+	return c
+}
+
 // keyFlag is a flag that stands for a key of the configuration: it keeps the text, which configs reads.
 type keyFlag struct {
 	key   configs.Key

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -52,9 +51,7 @@ func showConfig(_ context.Context, a *app, args []string) error {
 		}
 	}
 	if a.Output.Format == "json" {
-		e := json.NewEncoder(a.out)
-		e.SetIndent("", "  ")
-		return e.Encode(settings)
+		return printJSON(a, settings)
 	}
 	if len(args) == 0 {
 		return a.Write(a.out)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,17 +18,13 @@ import (
 )
 
 func newDeadLetters(sys system) *cobra.Command {
-	c := &cobra.Command{
+	return parent(&cobra.Command{
 		Use:   "dead-letters",
 		Short: "Show the records that could not be taken, and replay them",
 		Long: long(`Shows the records that could not be taken, with the reason, and writes them back to where they came from once the cause is
 mended. It reads and writes Kafka itself; the newest 5,000 letters are looked at.`,
 			`A replay is safe to repeat: events carry ids, and one that was counted is not counted again.`),
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	c.AddCommand(newDeadLettersList(sys), newDeadLettersShow(sys), newDeadLettersReplay(sys))
-	return c
+	}, newDeadLettersList(sys), newDeadLettersShow(sys), newDeadLettersReplay(sys))
 }
 
 // deadLettersWithin bounds a command.
@@ -37,8 +32,7 @@ const deadLettersWithin = time.Minute
 
 // deadLettersCommand is a command below weir dead-letters. use is how it is called.
 func deadLettersCommand(sys system, use string, c *cobra.Command, run func(ctx context.Context, a *app, letters *deadletter.Reader, args []string) error) *cobra.Command {
-	c.Use = "dead-letters" // the name under which its flags are found
-	c = command(sys, c, func(ctx context.Context, a *app, args []string) error {
+	return below(sys, "dead-letters", use, c, func(ctx context.Context, a *app, args []string) error {
 		ctx, cancel := context.WithTimeout(ctx, deadLettersWithin)
 		defer cancel()
 		if err := a.onlyFormats("text", "json"); err != nil {
@@ -58,8 +52,6 @@ func deadLettersCommand(sys system, use string, c *cobra.Command, run func(ctx c
 		}
 		return run(ctx, a, letters, args)
 	})
-	c.Use = use
-	return c
 }
 
 // letterFilter are the flags that choose letters.
@@ -159,7 +151,7 @@ func printLetters(a *app, l *deadletter.Listing) error {
 		_, err := fmt.Fprintln(a.out, "no dead letters wait")
 		return err
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	w := aligned(a.out)
 	fmt.Fprintln(w, "ID\tAT\tREASON\tWHERE\tREPLAY\tDETAIL")
 	for _, m := range l.Letters {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, m.At.Local().Format("2006-01-02 15:04:05"), m.Reason, m.Place, replayWord(m), printable(oneLine(m.Detail)))
@@ -209,7 +201,7 @@ func newDeadLettersShow(sys system) *cobra.Command {
 		if a.Output.Format == "json" {
 			return printJSON(a, l)
 		}
-		w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+		w := aligned(a.out)
 		fmt.Fprintf(w, "letter\t%s\nrefused\t%s\nreason\t%s\ndetail\t%s\nwhere\t%s\nkey\t%s\n", l.ID, l.At.Local().Format(time.RFC3339), l.Reason, printable(l.Detail),
 			l.Place, cmp.Or(printable(l.Key.Text), l.Key.Base64, "-"))
 		for _, h := range l.Headers {
@@ -292,7 +284,7 @@ topic. Name them, or choose by --reason those that have not been replayed, oldes
 }
 
 func printReplay(a *app, report *deadletter.Report) error {
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	w := aligned(a.out)
 	for _, o := range report.Outcomes {
 		what := printable(o.Why)
 		if o.Status == deadletter.StatusReplayed {

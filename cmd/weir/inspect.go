@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,15 +27,7 @@ import (
 )
 
 func newInspect(sys system) *cobra.Command {
-	c := &cobra.Command{
-		Use:   "inspect",
-		Short: "Show one row with its history",
-		Long:  "Shows one row with its history. There are rows of: order.",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	order := command(sys, &cobra.Command{
-		Use:   "inspect ID", // the name under which its flags are found; see below
+	order := below(sys, "inspect", "order ID", &cobra.Command{
 		Short: "Show an order: facts, money, states and every event applied",
 		Long: long(`Shows an order as weir keeps it: facts, money, states, and every event applied with where it stands in Kafka.`,
 			`It asks the view server (--server), or, where --brokers is given, reads the table's topic itself: only what is committed.`),
@@ -51,9 +42,11 @@ func newInspect(sys system) *cobra.Command {
 			return nil
 		},
 	}, inspectOrder)
-	order.Use = "order ID"
-	c.AddCommand(order)
-	return c
+	return parent(&cobra.Command{
+		Use:   "inspect",
+		Short: "Show one row with its history",
+		Long:  "Shows one row with its history. There are rows of: order.",
+	}, order)
 }
 
 const inspectWithin = 30 * time.Second
@@ -244,7 +237,7 @@ func lastValue(ctx context.Context, cl *kgo.Client, key string, end int64) ([]by
 
 // printOrder prints an order for a person.
 func printOrder(out io.Writer, o *api.Order) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := aligned(out)
 	line := func(name, format string, args ...any) { fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
 	line("order", "%s", o.OrderID)
 	line("status", "%s", o.Status)
@@ -289,7 +282,7 @@ func printOrder(out io.Writer, o *api.Order) error {
 }
 
 func printTimeline(out io.Writer, timeline []api.Entry) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := aligned(out)
 	fmt.Fprint(w, "\nTIME\tEVENT\tAMOUNT\tBY\tREFERENCE\tDETAIL\tSTANDS AT\n")
 	for _, e := range timeline {
 		detail := nonEmpty(e.Reason, e.Country, instantText("expected ", e.ExpectedAt))

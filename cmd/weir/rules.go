@@ -20,16 +20,14 @@ import (
 
 // newRules makes weir rules. Each of its commands has a file of its own, rules_NAME.go.
 func newRules(sys system) *cobra.Command {
-	c := &cobra.Command{
+	c := parent(&cobra.Command{
 		Use:   "rules",
 		Short: "Look at the fraud rules and change them while weir runs",
 		Long: long(`Looks at the fraud rules and changes them while weir runs. They are kept on a topic of the cluster, with everything that was
 in force before; a change is live on every instance within two seconds, without a restart.`,
 			`Until someone changes them the built-in rules are in force, or those of rules.file. A rule is draft, shadow (evaluated, told to
 nobody), live, paused or retired. A file that has a mistake is refused whole, with every reason, and exit code 2.`),
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	})
 	for _, sub := range []func(system) *cobra.Command{
 		newRulesApply, newRulesDiff, newRulesList, newRulesShow, newRulesExport, newRulesHistory, newRulesRollback,
 		newRulesEnable, newRulesShadow, newRulesDisable, newRulesRetire,
@@ -42,14 +40,11 @@ nobody), live, paused or retired. A file that has a mistake is refused whole, wi
 
 // rulesCommand is a command below weir rules. use is how it is called.
 func rulesCommand(sys system, use string, c *cobra.Command, run func(ctx context.Context, a *app, args []string) error) *cobra.Command {
-	c.Use = "rules" // the name under which its flags are found
-	c = command(sys, c, func(ctx context.Context, a *app, args []string) error {
+	return below(sys, "rules", use, c, func(ctx context.Context, a *app, args []string) error {
 		ctx, cancel := context.WithTimeout(ctx, rulesWithin)
 		defer cancel()
 		return refused(run(ctx, a, args))
 	})
-	c.Use = use
-	return c
 }
 
 // rulesWithin bounds a command: reading the history and writing take moments.

@@ -28,8 +28,7 @@ type backtesting struct {
 func newRulesBacktest(sys system) *cobra.Command {
 	var b backtesting
 	const use = "backtest FILE…"
-	c := &cobra.Command{
-		Use:   "rules", // the name under which its flags are found
+	c := below(sys, "rules", use, &cobra.Command{
 		Short: "Run rules over the past",
 		Long: long(`Plays past events through the groups orders, entities and alerts in this process, with the rules of the files, and tells
 what they would have found: alerts by rule and day, amounts at risk, what several rules find, examples, and what it costs. Nothing is
@@ -46,9 +45,7 @@ and value caught, also for higher thresholds of the score.`),
   weir rules backtest rules.yaml --events events.ndjson --truth truth.ndjson
   weir rules backtest new.yaml --live --events monday.ndjson.zst --format json`,
 		Args: wanted(use, 1),
-	}
-	c = command(sys, c, func(ctx context.Context, a *app, files []string) error { return mistakes(b.run(ctx, a, files)) })
-	c.Use = use
+	}, func(ctx context.Context, a *app, files []string) error { return mistakes(b.run(ctx, a, files)) })
 	f := c.Flags()
 	f.StringVar(&b.from, "from", "", "report alerts that began then or later: a date, a time (2026-03-01T12:00:00Z), or how long ago (36h)")
 	f.StringVar(&b.to, "to", "", "read no events that arrived then or later")

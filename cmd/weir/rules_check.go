@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -56,7 +55,7 @@ func printSummary(a *app, d *rule.Document, set *rule.Set) error {
 		tests += len(r.Tests)
 	}
 	cost := set.Cost()
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	w := aligned(a.out)
 	fmt.Fprintf(w, "rules\t%d\t%s\n", len(set.Rules()), counted(states))
 	fmt.Fprintf(w, "\t\t%s\n", counted(kinds))
 	fmt.Fprintf(w, "tests\t%d\t%s\n", tests, "weir rules test runs them")

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,7 +46,7 @@ says expected; times are estimates from measurements: weir rules backtest measur
 type costSize struct{ entities, events int64 }
 
 func printCost(out io.Writer, c *rule.Cost, size costSize) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := aligned(out)
 	fmt.Fprintf(w, "ENTITY\tSERIES\tREADINGS\tREMEMBERS\tENTRIES\tMOST BYTES\tEXPECTED FOR %d WITH %d EVENTS EACH\n", size.entities, size.events)
 	for _, k := range c.Kinds {
 		each := min(k.EventB*size.events, k.MostB)

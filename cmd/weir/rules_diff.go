@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/pmezard/go-difflib/difflib"
 	"github.com/spf13/cobra"
@@ -34,7 +33,7 @@ func newRulesDiff(sys system) *cobra.Command {
 
 // printEffects tells in a line each what a change does.
 func printEffects(out io.Writer, effects []rulebook.Effect) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	w := aligned(out)
 	for _, e := range effects {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.Change, e.Kind, e.ID, move(e))
 	}

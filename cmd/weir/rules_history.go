@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -47,7 +46,7 @@ func (a *app) printHistory(books []rulebook.Book) error {
 	if a.Output.Format == "json" {
 		return printJSON(a, revisions)
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	w := aligned(a.out)
 	fmt.Fprintln(w, "REVISION\tAT\tAUTHOR\tCHANGES\tCOMMENT")
 	for _, r := range revisions {
 		by, when := changedBy(r.Author, timeOf(r.At))
@@ -75,8 +74,6 @@ func shortly(effects []api.RuleEffect) string {
 	return strings.Join(parts, ", ")
 }
 
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
-
 func (a *app) printRuleHistory(books []rulebook.Book, id string) error {
 	history := pipeline.RuleHistory(books, id)
 	if len(history) == 0 {
@@ -85,7 +82,7 @@ func (a *app) printRuleHistory(books []rulebook.Book, id string) error {
 	if a.Output.Format == "json" {
 		return printJSON(a, history)
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	w := aligned(a.out)
 	fmt.Fprintln(w, "REVISION\tAT\tAUTHOR\tCHANGE\tSTATE\tVERSION\tCOMMENT")
 	for _, h := range history {
 		by, when := changedBy(h.Author, timeOf(h.At))

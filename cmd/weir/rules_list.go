@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,7 +25,7 @@ func newRulesList(sys system) *cobra.Command {
 		if a.Output.Format == "json" {
 			return printJSON(a, list)
 		}
-		w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+		w := aligned(a.out)
 		fmt.Fprintln(w, "RULE\tSTATE\tVERSION\tSEVERITY\tKIND\tENTITY\tTITLE\tAUTHOR\tCHANGED")
 		for _, r := range list.Rules {
 			by, when := changedBy(r.Author, timeOf(r.ChangedAt))
@@ -105,13 +103,6 @@ func newRulesExport(sys system) *cobra.Command {
 		_, err = a.out.Write(rules.Export(book))
 		return err
 	})
-}
-
-func printJSON(a *app, v any) error {
-	e := json.NewEncoder(a.out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }
 
 func timeOf(at *time.Time) time.Time {

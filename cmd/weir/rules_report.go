@@ -15,7 +15,7 @@ func (b *backtesting) print(a *app, r *backtest.Report) error {
 	if a.Output.Format == "json" {
 		return printJSON(a, r)
 	}
-	p := &reportPrinter{w: tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)}
+	p := &reportPrinter{w: aligned(a.out)}
 	p.head(r)
 	p.rules(r)
 	if r.All.Labels != nil {

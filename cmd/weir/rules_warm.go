@@ -15,8 +15,7 @@ func newRulesWarm(sys system) *cobra.Command {
 	var everything bool
 	var since string
 	const use = "warm FEATURE…|--all"
-	c := &cobra.Command{
-		Use:   "rules", // the name under which its flags are found
+	c := below(sys, "rules", use, &cobra.Command{
 		Short: "Fill new features from the past",
 		Long: long(`A feature that comes into force while weir runs knows nothing of the time before, and rules take it as unknown until its
 window has passed. This command reads the source topics' past again and fills the features that are named, or those of the rules that are
@@ -30,11 +29,9 @@ longest window needs, or since --since.`),
 			}
 			return nil
 		},
-	}
-	c = command(sys, c, func(ctx context.Context, a *app, names []string) error {
+	}, func(ctx context.Context, a *app, names []string) error {
 		return mistakes(a.warmRules(ctx, names, since))
 	})
-	c.Use = use
 	c.Flags().BoolVar(&everything, "all", false, "fill everything that is kept")
 	c.Flags().StringVar(&since, "since", "", "read events that arrived then or later: a date, a time, or how long ago (36h)")
 	return c

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -58,7 +56,7 @@ func topics(ctx context.Context, a *app, _ []string) error {
 	if a.Output.Format == "json" {
 		return printTopicsJSON(a, infos)
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	w := aligned(a.out)
 	fmt.Fprintln(w, "TOPIC\tPARTITIONS\tREPLICAS\tCLEANUP\tRETENTION\tRECORDS AT MOST")
 	missing := 0
 	for _, t := range infos {
@@ -113,7 +111,5 @@ func printTopicsJSON(a *app, infos []client.TopicInfo) error {
 		}
 		out[i] = topicJSON{t.Name, t.Missing, t.Partitions, t.Replication, t.UnderReplicated, t.Cleanup, seconds, t.Offsets}
 	}
-	e := json.NewEncoder(a.out)
-	e.SetIndent("", "  ")
-	return e.Encode(out)
+	return printJSON(a, out)
 }

@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -18,24 +15,12 @@ import (
 )
 
 func newWebhooks(sys system) *cobra.Command {
-	c := &cobra.Command{
-		Use:   "webhooks",
-		Short: "Show who is told about alerts, or send one a test",
-		Long: long(`Shows the receivers that are told about alerts, or sends one a test. They are in the configuration file, under webhooks;
-they are told where the group alerts runs.`,
-			"Each receiver has a consumer group of its own, weir-webhooks-NAME: `kafka-consumer-groups --reset-offsets` makes it be told again."),
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	list := command(sys, &cobra.Command{
-		Use:     "webhooks", // the name under which its flags are found
+	list := below(sys, "webhooks", "list", &cobra.Command{
 		Short:   "Show the receivers",
 		Example: "  weir webhooks list\n  weir webhooks list --format json",
 		Args:    cobra.NoArgs,
 	}, listWebhooks)
-	list.Use = "list"
-	test := command(sys, &cobra.Command{
-		Use:   "webhooks NAME",
+	test := below(sys, "webhooks", "test NAME", &cobra.Command{
 		Short: "Send a receiver a sample alert and print the answer",
 		Long: long(`Sends a receiver a sample alert, once and whatever the receiver wants to be told, and prints the answer. It fails where the
 receiver did not take it.`),
@@ -47,9 +32,13 @@ receiver did not take it.`),
 			return nil
 		},
 	}, testWebhook)
-	test.Use = "test NAME"
-	c.AddCommand(list, test)
-	return c
+	return parent(&cobra.Command{
+		Use:   "webhooks",
+		Short: "Show who is told about alerts, or send one a test",
+		Long: long(`Shows the receivers that are told about alerts, or sends one a test. They are in the configuration file, under webhooks;
+they are told where the group alerts runs.`,
+			"Each receiver has a consumer group of its own, weir-webhooks-NAME: `kafka-consumer-groups --reset-offsets` makes it be told again."),
+	}, list, test)
 }
 
 func listWebhooks(_ context.Context, a *app, _ []string) error {
@@ -61,15 +50,13 @@ func listWebhooks(_ context.Context, a *app, _ []string) error {
 		receivers[i] = r.Filled()
 	}
 	if a.Output.Format == "json" {
-		e := json.NewEncoder(a.out)
-		e.SetIndent("", "  ")
-		return e.Encode(receivers)
+		return printJSON(a, receivers)
 	}
 	if len(receivers) == 0 {
 		_, err := fmt.Fprintln(a.out, "nobody is told about alerts; name receivers under webhooks in the configuration file")
 		return err
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	w := aligned(a.out)
 	fmt.Fprintln(w, "NAME\tFORMAT\tEVENTS\tFROM SEVERITY\tRULES\tSIGNED\tADDRESS")
 	for _, r := range receivers {
 		rules, signed := "all", "no"
@@ -83,9 +70,6 @@ func listWebhooks(_ context.Context, a *app, _ []string) error {
 	}
 	return w.Flush()
 }
-
-// shownOfAnswer is how much of an answer's body is printed.
-const shownOfAnswer = 2 << 10
 
 func testWebhook(ctx context.Context, a *app, args []string) error {
 	i := slices.IndexFunc(a.Webhooks, func(r webhook.Receiver) bool { return r.Name == args[0] })
@@ -108,19 +92,6 @@ func testWebhook(ctx context.Context, a *app, args []string) error {
 		return fmt.Errorf("%s did not take the test", args[0])
 	}
 	return nil
-}
-
-// printable is the beginning of a text from outside, without what a terminal would obey.
-func printable(text string) string {
-	if len(text) > shownOfAnswer {
-		text = text[:shownOfAnswer]
-	}
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-			return r
-		}
-		return -1
-	}, strings.ToValidUTF8(text, "")))
 }
 
 // startWebhooks starts the deliveries where they run.
