@@ -239,98 +239,128 @@ func TestADeadLetterOfAPartitionThatIsGoneFinishesNothing(t *testing.T) {
 func TestNothingIsLostNorOvertaken(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const n = 60
-		entities := rapid.SliceOfN(rapid.IntRange(0, 6), n, n).Draw(t, "entities")
-		s := newSchedule(3)
-		s.random = func() float64 { return rapid.Float64Range(0, 0.999).Draw(t, "jitter") }
-		var (
-			now       = noon
-			committed = int64(0)
-			read      = int64(0)
-			done      = map[int64]bool{}
-			flying    []*delivery
-		)
-		s.begin(0, 0, true)
-		step := func(choice int) {
-			switch {
-			case choice < 3 && read < n && s.room() > 0:
-				if entities[read] == 6 {
-					s.pass(0, read)
-					done[read] = true
-				} else {
-					s.put(read, fmt.Sprint(entities[read]))
-				}
-				read++
-			case choice < 7:
-				d, again := s.take(now)
-				if d == nil {
-					if again.After(now) {
-						now = again
-					}
-					return
-				}
-				flying = append(flying, d)
-				if len(flying) > maxFlying || s.circuitOpen && s.flying > 1 {
-					t.Fatalf("%d under way, circuit open: %v", len(flying), s.circuitOpen)
-				}
-				e := entities[d.offset]
-				for o := range d.offset {
-					if entities[o] == e && !done[o] {
-						t.Fatalf("offset %d is sent before %d of the same entity", d.offset, o)
-					}
-				}
-			case choice < 12 && len(flying) > 0:
-				i := rapid.IntRange(0, len(flying)-1).Draw(t, "which")
-				d := flying[i]
-				flying = append(flying[:i], flying[i+1:]...)
-				answer := rapid.SampledFrom([]Answer{accepted, accepted, down, notFound, {Status: 429, RetryAfter: time.Minute}}).Draw(t, "answer")
-				switch s.answered(d, answer, now) {
-				case delivered:
-					done[d.offset] = true
-				case buried:
-					done[d.offset] = true
-					s.finish(d)
-				case abandoned:
-				}
-			case choice == 12:
-				if moved, ok := s.committable()[0]; ok {
-					for o := range moved {
-						if !done[o] {
-							t.Fatalf("%d would be committed, and %d is not done", moved, o)
-						}
-					}
-					committed = moved
-					s.committed(0, moved)
-				}
-			case choice == 13 && rapid.IntRange(0, 5).Draw(t, "crash") == 0:
-				s.forget(0)
-				s.begin(0, committed, true)
-				read = committed
-			}
-		}
+		p := &plain{schedule: newSchedule(3), entities: rapid.SliceOfN(rapid.IntRange(0, nobody), n, n).Draw(t, "entities"), now: noon, done: map[int64]bool{}}
+		p.random = func() float64 { return rapid.Float64Range(0, 0.999).Draw(t, "jitter") }
+		p.begin(0, 0, true)
 		for range 300 {
-			step(rapid.IntRange(0, 13).Draw(t, "step"))
-		}
-		s.random = func() float64 { return 0 }
-		for range 20 * n { // at last everything is taken
-			if read < n {
-				s.put(read, fmt.Sprint(entities[read]))
-				read++
-			}
-			now = now.Add(time.Hour)
-			for _, d := range flying {
-				s.answered(d, accepted, now)
-				done[d.offset] = true
-			}
-			flying = nil
-			if d, _ := s.take(now); d != nil {
-				flying = append(flying, d)
+			switch choice := rapid.IntRange(0, 13).Draw(t, "step"); {
+			case choice < 3 && p.read < n && p.room() > 0:
+				p.readOne()
+			case choice < 7:
+				p.send(t)
+			case choice < 12 && len(p.flying) > 0:
+				p.answer(t)
+			case choice == 12:
+				p.commit(t)
+			case choice == 13 && rapid.IntRange(0, 5).Draw(t, "crash") == 0:
+				p.crash()
 			}
 		}
-		if at := s.committable()[0]; at != n && committed != n {
-			t.Fatalf("everything was answered and %d can be committed; waiting %d, flying %d, heads %d", at, s.waiting, s.flying, len(s.heads))
+		p.takeAll()
+		if at := p.committable()[0]; at != n && p.committed != n {
+			t.Fatalf("everything was answered and %d can be committed; waiting %d, flying %d, heads %d", at, p.waiting, p.schedule.flying, len(p.heads))
 		}
-		if s.waiting != 0 || s.bytes != 0 || s.opened != 0 || len(s.lines) != 0 || s.flying != 0 {
-			t.Fatalf("left over: waiting %d, bytes %d, opened %d, lines %d, flying %d", s.waiting, s.bytes, s.opened, len(s.lines), s.flying)
+		if p.waiting != 0 || p.bytes != 0 || p.opened != 0 || len(p.lines) != 0 || p.schedule.flying != 0 {
+			t.Fatalf("left over: waiting %d, bytes %d, opened %d, lines %d, flying %d", p.waiting, p.bytes, p.opened, len(p.lines), p.schedule.flying)
 		}
 	})
+}
+
+// nobody is the entity whose events the receiver is not told.
+const nobody = 6
+
+// plain is a schedule of one partition, and the list of what was read of it.
+type plain struct {
+	*schedule
+	entities  []int // by offset
+	now       time.Time
+	read      int64
+	committed int64
+	done      map[int64]bool
+	flying    []*delivery
+}
+
+func (p *plain) readOne() {
+	if e := p.entities[p.read]; e == nobody {
+		p.pass(0, p.read)
+		p.done[p.read] = true
+	} else {
+		p.put(p.read, fmt.Sprint(e))
+	}
+	p.read++
+}
+
+// send takes the next one, or lets time pass until there is one.
+func (p *plain) send(t *rapid.T) {
+	d, again := p.take(p.now)
+	if d == nil {
+		if again.After(p.now) {
+			p.now = again
+		}
+		return
+	}
+	p.flying = append(p.flying, d)
+	if len(p.flying) > maxFlying || p.circuitOpen && p.schedule.flying > 1 {
+		t.Fatalf("%d under way, circuit open: %v", len(p.flying), p.circuitOpen)
+	}
+	for o := range d.offset {
+		if p.entities[o] == p.entities[d.offset] && !p.done[o] {
+			t.Fatalf("offset %d is sent before %d of the same entity", d.offset, o)
+		}
+	}
+}
+
+func (p *plain) answer(t *rapid.T) {
+	i := rapid.IntRange(0, len(p.flying)-1).Draw(t, "which")
+	d := p.flying[i]
+	p.flying = append(p.flying[:i], p.flying[i+1:]...)
+	answer := rapid.SampledFrom([]Answer{accepted, accepted, down, notFound, {Status: 429, RetryAfter: time.Minute}}).Draw(t, "answer")
+	switch p.answered(d, answer, p.now) {
+	case delivered:
+		p.done[d.offset] = true
+	case buried:
+		p.done[d.offset] = true
+		p.finish(d)
+	}
+}
+
+func (p *plain) commit(t *rapid.T) {
+	moved, ok := p.committable()[0]
+	if !ok {
+		return
+	}
+	for o := range moved {
+		if !p.done[o] {
+			t.Fatalf("%d would be committed, and %d is not done", moved, o)
+		}
+	}
+	p.committed = moved
+	p.schedule.committed(0, moved)
+}
+
+// crash begins again where something was committed last.
+func (p *plain) crash() {
+	p.forget(0)
+	p.begin(0, p.committed, true)
+	p.read = p.committed
+}
+
+// takeAll is a receiver that takes everything at last.
+func (p *plain) takeAll() {
+	p.random = func() float64 { return 0 }
+	for range 20 * len(p.entities) {
+		if p.read < int64(len(p.entities)) {
+			p.put(p.read, fmt.Sprint(p.entities[p.read]))
+			p.read++
+		}
+		p.now = p.now.Add(time.Hour)
+		for _, d := range p.flying {
+			p.answered(d, accepted, p.now)
+			p.done[d.offset] = true
+		}
+		p.flying = nil
+		if d, _ := p.take(p.now); d != nil {
+			p.flying = append(p.flying, d)
+		}
+	}
 }
