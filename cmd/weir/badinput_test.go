@@ -194,7 +194,7 @@ func toItsTopic(t *testing.T, value []byte) *kgo.Record {
 func TestBadInputEndsInTheDeadLettersAndGoodInputIsCounted(t *testing.T) {
 	bad := 100_000
 	if testing.Short() {
-		bad = 20_000
+		bad = 5_000
 	}
 	good := goodEvents(t, 2_000)
 	want := sheetOf(t, good, time.Time{})
@@ -311,6 +311,8 @@ func deadLetters(t *testing.T, kafka string, n int) []*kgo.Record {
 // TestRecordsAtTheLimitOfKafkaStopNothing sends what a broker just takes. Whatever weir makes of it has more bytes than came: a dead
 // letter has headers, and an order's row is one record of the changelog however many events went into it.
 func TestRecordsAtTheLimitOfKafkaStopNothing(t *testing.T) {
+	longForm(t)
+	t.Parallel()
 	up := startUp(t, still)
 	cl := dial(t, up.kafka, kgo.ProducerBatchMaxBytes(1<<20), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	var sent int64

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -34,26 +36,51 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write testdata/help.golden anew")
 
-// binary builds weir once for all tests of this package.
+// binary builds weir once for all tests of this package; under the race detector, with it: a process that races says so and ends.
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "weir-test-")
 	if err != nil {
 		return "", err
 	}
 	name := filepath.Join(dir, "weir")
-	out, err := exec.Command("go", "build", "-o", name, ".").CombinedOutput()
+	args := []string{"build", "-o", name}
+	if raced {
+		args = append(args, "-race")
+	}
+	out, err := exec.Command("go", append(args, ".")...).CombinedOutput()
 	if err != nil {
 		return "", errors.New(string(out))
 	}
 	return name, nil
 })
 
+// atOnce is how many tests run at the same time. Those that are parallel wait for their processes most of the time, but for processes
+// that are built with the race detector.
+var atOnce = map[bool]string{false: "4", true: "2"}[raced]
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
+	if !told {
+		if err := flag.Set("test.parallel", atOnce); err != nil {
+			panic(err)
+		}
+	}
 	code := m.Run()
 	if name, err := binary(); err == nil {
 		os.RemoveAll(filepath.Dir(name))
 	}
 	os.Exit(code)
+}
+
+// longForm leaves a test out of the short form, which runs under the race detector. What is slow there, or has little going on at once,
+// tells no more of races than the tests that stay.
+func longForm(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("short: the others tell as much of races")
+	}
 }
 
 // invocation is one run of the binary, in a folder of its own and with nothing of this process's environment.
@@ -77,7 +104,7 @@ func prepare(t testing.TB, in invocation) *exec.Cmd {
 	}
 	cmd := exec.Command(name, in.args...)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + cmd.Dir}, in.env...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + cmd.Dir, "GORACE=halt_on_error=1"}, in.env...)
 	cmd.Stdin = strings.NewReader(in.stdin)
 	return cmd
 }
@@ -116,18 +143,23 @@ func occupied(t testing.TB) string {
 	return ln.Addr().String()
 }
 
-// vacant is an address that nobody listens on.
+// vacant is an address that nobody listens on, of a port below those that the system gives to others in the meantime.
 func vacant(t testing.TB) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
+		if err == nil {
+			defer ln.Close()
+			return ln.Addr().String()
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 func TestErrorsNameCauseAndRemedy(t *testing.T) {
+	longForm(t)
+	t.Parallel()
 	_, kafka := cluster(t)
 	_, unequal := cluster(t, kfake.SeedTopics(4, "orders", "payments"), kfake.SeedTopics(6, "shipments"))
 	busy, nobody := occupied(t), vacant(t)
@@ -177,6 +209,7 @@ func TestErrorsNameCauseAndRemedy(t *testing.T) {
 		"which order":         {invocation{args: []string{"inspect", "order"}}, 2, []string{"weir inspect order ID"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := weir(t, c.invocation)
 			if r.code != c.code {
 				t.Errorf("exit code %d, want %d", r.code, c.code)
@@ -211,6 +244,8 @@ func lastPart(stderr string) string {
 }
 
 func TestHelpIsAsItWasWritten(t *testing.T) {
+	longForm(t)
+	t.Parallel()
 	commands := [][]string{{}, {"up"}, {"process"}, {"serve"}, {"generate"}, {"replay"}, {"topics"}, {"topology"}, {"inspect"}, {"inspect", "order"}, {"rules"}, {"rules", "apply"}, {"rules", "list"}, {"rules", "disable"}, {"dead-letters"}, {"dead-letters", "list"}, {"dead-letters", "replay"}, {"config"}, {"version"}}
 	var got strings.Builder
 	for _, c := range commands {
@@ -280,6 +315,8 @@ func TestEveryFlagIsAKeyOfTheFileAndAVariable(t *testing.T) {
 }
 
 func TestConfigShowsWhereEachValueComesFrom(t *testing.T) {
+	longForm(t)
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "shop.yaml")
 	if err := os.WriteFile(file, []byte("# ours\nguarantee: at_least_once\nkafka: {sasl: {mechanism: PLAIN, username: u, password: hush}}\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -297,6 +334,8 @@ func TestConfigShowsWhereEachValueComesFrom(t *testing.T) {
 }
 
 func TestTopicsAreCreatedShownAndFed(t *testing.T) {
+	longForm(t)
+	t.Parallel()
 	_, kafka := cluster(t)
 	at := "WEIR_KAFKA_BROKERS=" + kafka
 	r := weir(t, invocation{args: []string{"topics", "--ensure", "--partitions", "3"}, env: []string{at}})
@@ -361,6 +400,7 @@ func consume(t *testing.T, kafka string, topics ...string) []*kgo.Record {
 }
 
 func TestGenerateToKafkaStopsGracefully(t *testing.T) {
+	t.Parallel()
 	_, kafka := cluster(t, kfake.SeedTopics(2, "orders", "payments", "shipments"))
 	cmd := prepare(t, invocation{args: []string{"generate", "--brokers", kafka, "--rate", "500", "--rhythm=false"}})
 	var stderr bytes.Buffer
@@ -401,6 +441,8 @@ func TestGenerateToKafkaStopsGracefully(t *testing.T) {
 }
 
 func TestInspectShowsAnOrderFromKafkaAndFromAServer(t *testing.T) {
+	longForm(t)
+	t.Parallel()
 	_, kafka := cluster(t, kfake.SeedTopics(3, topology.TableOrders))
 	row := &table.Order{
 		Created: true, CreatedAtMs: 1767225600000, CustomerId: "c-7", Currency: "EUR", TotalMinor: 2998, CreatedTotalMinor: 2998, Region: "eu-west", Country: "FR", Channel: "web",
@@ -480,6 +522,8 @@ func commit(t *testing.T, kafka string, really kgo.TransactionEndTry, keysAndRow
 }
 
 func TestTwoProcessesDoNotShareAFolder(t *testing.T) {
+	longForm(t)
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	lock, err := lockFolder(filepath.Join(dir, "groups"))
 	if err != nil {

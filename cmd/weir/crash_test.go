@@ -51,6 +51,8 @@ const (
 
 // TestRowsSurviveKills is the small run that every test run affords, on the embedded broker. Those on Kafka are the large ones (make crash).
 func TestRowsSurviveKills(t *testing.T) {
+	longForm(t)
+	t.Parallel()
 	b, err := broker.Start(broker.Config{Listen: "127.0.0.1:0", DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +153,7 @@ func disturb(t *testing.T, addr string, d disturbance) {
 func sameTables(t *testing.T, peaceful, disturbed *fleet, cl *kgo.Client) (want, got tables) {
 	t.Helper()
 	set := shippedRules(t)
-	deadline := time.Now().Add(90 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		want, got = peaceful.read(cl), disturbed.read(cl)
 		diffs := append(compareTables(t, want, got), compareFraud(t, set, want, got)...)
@@ -253,7 +255,7 @@ func readCommitted(t *testing.T, cl *kgo.Client, topic string) (records []*kgo.R
 // eachCommitted calls fn for each record of a topic as far as it is committed now.
 func eachCommitted(t *testing.T, cl *kgo.Client, topic string, fn func(*kgo.Record)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	ends, err := kadm.NewClient(cl).ListCommittedOffsets(ctx, topic)
 	if err == nil {

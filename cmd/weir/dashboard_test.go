@@ -20,6 +20,7 @@ const (
 
 // TestDashboardInABrowser runs dashboard/e2e: the dashboard of the real binary over a seeded replay, in Chromium.
 func TestDashboardInABrowser(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("a browser tells nothing about races in weir")
 	}

@@ -59,19 +59,24 @@ func (r *upProcess) replay(t *testing.T, body api.ReplayBody) (result api.Replay
 }
 
 func TestDeadLettersAreShownReplayedAndCountedOnce(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	up := launchUp(t, dir, "--generate", "0")
 	kafka := dial(t, up.kafka)
-	soon := time.Now().Add(5*time.Minute + 4*time.Second).UTC().Format(time.RFC3339) // four seconds further ahead than an event may be
-	for _, rec := range []*kgo.Record{
-		{Topic: "orders", Key: []byte("o-1"), Value: fmt.Appendf(nil, `{"id":"e-1","type":"order.created","time":%q,"order_id":"o-1","currency":"EUR","total":"10.00"}`, soon),
-			Headers: []kgo.RecordHeader{{Key: "producer", Value: []byte("shop")}}},
-		{Topic: "payments", Key: []byte("o-2"), Value: []byte(`{"id":"p-1","type":"payment.captured","time":"2026-01-01T00:00:00Z","order_id":"o-2","currency":"EUR","amount":"19.995"}`)},
-	} {
-		if err := kafka.ProduceSync(t.Context(), rec).FirstErr(); err != nil {
+	produce := func(topic, key string, value []byte, headers ...kgo.RecordHeader) {
+		t.Helper()
+		if err := kafka.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Key: []byte(key), Value: value, Headers: headers}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
+	produce("payments", "o-2", []byte(`{"id":"p-1","type":"payment.captured","time":"2026-01-01T00:00:00Z","order_id":"o-2","currency":"EUR","amount":"19.995"}`))
+	up.wait(t, "a dead letter: the groups work", func() bool {
+		l, ok := up.letters(t, "")
+		return ok && l.Total == 1
+	})
+	soon := time.Now().Add(5*time.Minute + 6*time.Second).UTC().Format(time.RFC3339) // six seconds further ahead than an event may be
+	produce("orders", "o-1", fmt.Appendf(nil, `{"id":"e-1","type":"order.created","time":%q,"order_id":"o-1","currency":"EUR","total":"10.00"}`, soon),
+		kgo.RecordHeader{Key: "producer", Value: []byte("shop")})
 	var list api.DeadLetterList
 	up.wait(t, "two dead letters", func() bool {
 		var ok bool

@@ -36,16 +36,23 @@ const (
 	repeatedUntil = time.Minute
 )
 
-// work decides until over is closed.
+// work decides until over is closed; if nothing was decided by then, because alerts take their time, until something is.
 func (c *clerk) work(over <-chan struct{}) {
 	c.open, c.taken, c.refused = map[string]string{}, map[string]string{}, map[string]string{}
 	c.startServe()
+	var alone time.Time // since when the others have ended
 	for n := 0; ; n++ {
+		time.Sleep(20 * time.Millisecond) // a person's pace, about
 		select {
 		case <-over:
-			c.serve.stop()
-			return
-		case <-time.After(20 * time.Millisecond): // a person's pace, about
+			if alone.IsZero() {
+				alone = time.Now()
+			}
+			if len(c.taken) > 0 || time.Since(alone) > patience {
+				c.serve.stop()
+				return
+			}
+		default:
 		}
 		if id := c.choose(); id != "" {
 			c.decide(fmt.Sprintf("k%d", n), id)

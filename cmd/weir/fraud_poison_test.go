@@ -120,6 +120,8 @@ func poison() string {
 
 // TestPoisonedRulesLeaveTheOthersAlone plays the same events with and without rules that are in the way.
 func TestPoisonedRulesLeaveTheOthersAlone(t *testing.T) {
+	longForm(t)
+	t.Parallel()
 	b, err := broker.Start(broker.Config{Listen: "127.0.0.1:0", DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

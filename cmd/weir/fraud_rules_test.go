@@ -218,6 +218,7 @@ func (f *ruledFleet) found(rule string, entities []string) {
 // TestRulesChangeUnderLoad adds, pauses and fails to change rules while two processes work, and compares what the other rules have found
 // with a run in which nothing was changed.
 func TestRulesChangeUnderLoad(t *testing.T) {
+	t.Parallel()
 	b, err := broker.Start(broker.Config{Listen: "127.0.0.1:0", DataDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

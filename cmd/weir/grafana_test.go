@@ -228,6 +228,8 @@ func (s served) check(t *testing.T, e expression) {
 // TestDashboardsAskForWhatThereIs runs weir with a month of a shop, and checks every query of the dashboards and of the rules for the
 // engineer on call against what it serves.
 func TestDashboardsAskForWhatThereIs(t *testing.T) {
+	longForm(t)
+	t.Parallel()
 	desk := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer desk.Close()
 	config := fmt.Sprintf("webhooks: [{name: desk, url: %q, secret: hush-hush-hush-hush}]\n", desk.URL)

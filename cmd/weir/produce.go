@@ -110,14 +110,18 @@ func (s *kafkaSink) failed() error {
 	return nil
 }
 
-// close waits until all is acknowledged.
+// close waits until all is acknowledged, which may take as long for the last event as for any other; after a stop, for flushWithin.
 func (s *kafkaSink) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
+	ctx, cancel := context.WithTimeout(s.ctx, deliverWithin)
 	defer cancel()
 	defer s.cancel()
 	defer s.client.Close()
 	if err := s.client.Flush(ctx); err != nil {
-		return fmt.Errorf("producing: %d events were not acknowledged within %v", s.client.BufferedProduceRecords(), flushWithin)
+		limit := deliverWithin
+		if s.ctx.Err() != nil {
+			limit = flushWithin
+		}
+		return fmt.Errorf("producing: %d events were not acknowledged within %v", s.client.BufferedProduceRecords(), limit)
 	}
 	return s.failed()
 }

@@ -128,6 +128,8 @@ func byCRC32(partitions uint32) func(id string) int32 {
 const upPartitions = 8
 
 func TestOrdersOfKcatAreFound(t *testing.T) {
+	longForm(t)
+	t.Parallel()
 	needKcat(t)
 	up := startUp(t, still)
 	lines, byTopic := orderEvents(t, 11)
@@ -145,6 +147,7 @@ func TestOrdersOfKcatAreFound(t *testing.T) {
 }
 
 func TestOrdersOfJavaAreFound(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("short: Java takes its time")
 	}
@@ -170,6 +173,8 @@ func TestOrdersOfJavaAreFound(t *testing.T) {
 // an order's events meet; weir counts and finds them, and says what is wrong. Where one topic is filled otherwise they cannot meet: the
 // payment is an orphan, counted as such and nowhere else.
 func TestAnotherPartitionerIsReported(t *testing.T) {
+	longForm(t)
+	t.Parallel()
 	up := startUp(t, still)
 	lines, byTopic := orderEvents(t, 13)
 	_, err := exec.LookPath("kcat")
@@ -255,6 +260,8 @@ type shape struct {
 
 // TestShapesOfOtherShops runs weir up with a preset and produces what such a shop has on its topics already, keyed by order_id.
 func TestShapesOfOtherShops(t *testing.T) {
+	longForm(t)
+	t.Parallel()
 	on := func(topic, key, value string) kgo.Record {
 		return kgo.Record{Topic: topic, Key: []byte(key), Value: []byte(value)}
 	}
@@ -281,6 +288,7 @@ func TestShapesOfOtherShops(t *testing.T) {
 		}},
 	} {
 		t.Run(s.preset, func(t *testing.T) {
+			t.Parallel()
 			up := startUp(t, still, "--preset", s.preset)
 			cl := dial(t, up.kafka)
 			for i := range s.records {

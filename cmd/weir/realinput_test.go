@@ -26,15 +26,6 @@ const (
 	datacoFile = "dataco.ndjson.zst"
 )
 
-// realEvents is a file of a real shop's events. In the short form of the tests the large one is left out.
-func realEvents(t *testing.T, name string) string {
-	t.Helper()
-	if testing.Short() && name != olistFile {
-		t.Skip("short: DataCo's 279,659 events take half a minute")
-	}
-	return sharedFile(t, name)
-}
-
 // record is what the plain loop reads of a line.
 type record struct {
 	ID       string    `json:"id"`
@@ -353,12 +344,13 @@ func keptFor(t *testing.T, days string) string {
 // DataCo's three years and five weeks are longer than the shipped metrics keep days, and its orders live for longer than orders.retention:
 // both are set longer here, so that nothing of the file has expired at its end. TestRealEventsOnKafka runs with what is shipped.
 func TestRealEventsAreCountedToTheMinorUnit(t *testing.T) {
+	longForm(t)
 	for _, c := range []struct{ name, file, config string }{
 		{"Olist", olistFile, still},
 		{"DataCo", datacoFile, still + keptFor(t, "10y") + "orders: {retention: 3650d}\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			file := realEvents(t, c.file)
+			file := sharedFile(t, c.file)
 			lines := linesOf(t, file)
 			want := sheetOf(t, lines, time.Time{})
 			up := startUp(t, c.config)
@@ -431,7 +423,8 @@ func onlyDuplicatesGrew(t *testing.T, before, after tables, s *sheet) {
 // first months are gone by then, and with them the ids that tell a duplicate. Such an event might have been counted, so it is not
 // counted again: it goes to the dead letters with the reason "expired", and no metric changes.
 func TestEventsOfExpiredOrdersAreRefused(t *testing.T) {
-	lines := linesOf(t, realEvents(t, datacoFile))[:60_000]
+	longForm(t)
+	lines := linesOf(t, sharedFile(t, datacoFile))[:60_000]
 	sample := filepath.Join(t.TempDir(), "eight-months.ndjson")
 	if err := os.WriteFile(sample, append(bytes.Join(lines, []byte("\n")), '\n'), 0o600); err != nil {
 		t.Fatal(err)
@@ -469,6 +462,7 @@ func TestEventsOfExpiredOrdersAreRefused(t *testing.T) {
 // The shipped metrics keep days for three years back from the watermark, so the first five weeks of DataCo's three years and five weeks
 // are gone at its end: what is compared begins where everything is still there.
 func TestRealEventsOnKafka(t *testing.T) {
+	longForm(t)
 	for _, c := range []struct {
 		name, file, rangeOf string
 		from                time.Time
@@ -477,7 +471,7 @@ func TestRealEventsOnKafka(t *testing.T) {
 		{"DataCo", datacoFile, "&from=2015-03-01", time.Date(2015, 3, 1, 0, 0, 0, 0, time.UTC)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			file := realEvents(t, c.file)
+			file := sharedFile(t, c.file)
 			if c.file == datacoFile && os.Getenv(kafkatest.Env) == "" && os.Getenv("CI") != "true" {
 				t.Skipf("SKIPPED: DataCo on Apache Kafka takes a minute; %s=host:port or CI=true runs it", kafkatest.Env)
 			}

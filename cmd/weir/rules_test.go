@@ -206,6 +206,7 @@ func TestRulesWithoutTheirTopic(t *testing.T) {
 
 // Whoever changes rules, from the command line or by the API, changes them where weir runs.
 func TestAChangeOfRulesReachesARunningWeir(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	up := startUp(t, "rules:\n  file: "+filepath.Join(d.dir, "none.yaml")+"\n")
 	d.kafka = up.kafka

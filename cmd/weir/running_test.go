@@ -95,8 +95,12 @@ func (l *transcript) next() <-chan struct{} {
 	return l.wake
 }
 
-// patience bounds every wait of these tests. They wait for facts: it only ends a test that would never end.
-const patience = 4 * time.Minute
+// patience bounds every wait of these tests. They wait for facts: it only ends a test that would never end. mostPatience is with something
+// that gets on, if slowly.
+const (
+	patience     = 4 * time.Minute
+	mostPatience = 8 * time.Minute
+)
 
 // start runs a command of weir with a configuration file.
 func start(t *testing.T, name, config string, args ...string) *running {
@@ -167,14 +171,18 @@ func (r *running) says(expression string) string {
 	}
 }
 
-// eventually asks again until the answer is "", and fails with the last one.
+// eventually asks again until the answer is "", and fails with the last one. It is patient for as long as the answers change, within limits.
 func (r *running) eventually(what string, still func() string) {
 	r.t.Helper()
-	deadline := time.Now().Add(patience)
+	last, began := "", time.Now()
+	deadline := began.Add(patience)
 	for {
 		answer := still()
 		if answer == "" {
 			return
+		}
+		if answer != last && time.Since(began) < mostPatience {
+			last, deadline = answer, time.Now().Add(patience)
 		}
 		select {
 		case <-r.ended:
@@ -521,6 +529,8 @@ func installation(addr, prefix string) string {
 
 // TestMissingTopicsAreNamed is about a cluster on which weir may not create topics, and about a view server that finds none of the tables.
 func TestMissingTopicsAreNamed(t *testing.T) {
+	longForm(t)
+	t.Parallel()
 	c, addr := cluster(t, kfake.SeedTopics(4, "orders", "payments"))
 	c.ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()

@@ -14,6 +14,7 @@ import (
 // Schemathesis asks a running weir up, with a shop and fraud in it, what its own description allows and what that forbids, and compares
 // each answer with it: statuses, headers, shapes, what is refused. Same seed, same questions, so far as the answers are the same.
 func TestTheAPIIsAsDescribed(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("half a minute")
 	}
@@ -31,12 +32,12 @@ func TestTheAPIIsAsDescribed(t *testing.T) {
 	}
 	up := launchUp(t, t.TempDir(), "--generate", "20", "--fraud", "card_testing_bot=0.05,account_takeover=0.05")
 	defer up.stop(t)
-	for deadline := time.Now().Add(time.Minute); up.orders(t) < 200 || alertsAt(up.dashboard) == 0; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); up.orders(t) < 200 || alertsAt(up.dashboard) == 0; time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d orders and %d alerts after a minute\n%s", up.orders(t), alertsAt(up.dashboard), up.log)
+			t.Fatalf("%d orders and %d alerts after all that time\n%s", up.orders(t), alertsAt(up.dashboard), up.log)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "--config-file", config, "run", up.dashboard+"/openapi.json", "--checks", "all", "--max-examples", "6", "--seed", "1",
 		"--phases", "examples,coverage,fuzzing,stateful", "--continue-on-failure", "--generation-database", "none", "--request-timeout", "60", "--warnings", "off")

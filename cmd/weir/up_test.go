@@ -90,7 +90,7 @@ func (r *upProcess) orders(t *testing.T) int64 {
 
 func (r *upProcess) wait(t *testing.T, what string, fulfilled func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !fulfilled(); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !fulfilled(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s did not come about\n%s", what, r.log)
 		}
@@ -98,6 +98,7 @@ func (r *upProcess) wait(t *testing.T, what string, fulfilled func() bool) {
 }
 
 func TestUpCountsEveryOrderOverARestart(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	first := launchUp(t, dir, "--generate", "100", "--rhythm=false")
 	first.wait(t, "a count of orders", func() bool { return first.orders(t) >= 100 })
