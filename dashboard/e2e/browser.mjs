@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 
 const EXECUTABLE = process.env.WEIR_CHROMIUM ?? '/usr/bin/chromium'
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 90_000 // it only ends a test that would never end
 
 export const launch = () => chromium.launch({
   executablePath: EXECUTABLE, headless: true,
@@ -47,13 +47,25 @@ export async function shows(page, what, expression, want) {
   }
 }
 
+/** Waits until the page shows what the server answers. Both may move: the clock of a shop in which nothing happens goes on, and ranges with it. */
+export async function agrees(page, what, expression, ask) {
+  let want, got
+  for (const end = Date.now() + PATIENCE_MS; ;) {
+    want = await ask()
+    got = await page.evaluate(expression).catch(e => e.message)
+    if (got === want) return got
+    if (Date.now() > end) assert.fail(`${what} is ${JSON.stringify(got)}, the server says ${JSON.stringify(want)}`)
+    await new Promise(done => setTimeout(done, 30))
+  }
+}
+
 export const text = selector => `document.querySelector(${JSON.stringify(selector)})?.textContent.replace(/\\s+/g, ' ').trim()`
 export const tile = label => `[...document.querySelectorAll('.tile')].find(t => t.querySelector('.k')?.textContent.startsWith(${JSON.stringify(label)}))?.querySelector('.v').textContent.replace(/\\s+/g, ' ').trim()`
 export const chip = text('.fresh')
 
 /** No part of the page is wider than the window. */
 export async function fits(page, what) {
-  await page.waitForFunction(() => document.documentElement.scrollWidth <= innerWidth, null, { timeout: 3000 }).catch(() => {}) // what is drawn to size is drawn anew
+  await page.waitForFunction(() => document.documentElement.scrollWidth <= innerWidth, null).catch(() => {}) // what is drawn to size is drawn anew
   const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth
     ? [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 5).map(e => e.tagName + '.' + e.className) : [])
   assert.deepEqual(wide, [], `${what} is wider than its window of ${page.viewportSize().width} px`)

@@ -23,8 +23,10 @@ export async function until(what, ask, patience = PATIENCE_MS) {
   }
 }
 
+/** A port that nobody listens on, below those that the system gives to connections: it is still free after a restart. */
 const vacant = () => new Promise(done => {
-  const s = createServer().listen(0, '127.0.0.1', () => { const { port } = s.address(); s.close(() => done(port)) })
+  const port = 20_000 + Math.floor(Math.random() * 12_000), s = createServer()
+  s.once('error', () => done(vacant())).listen(port, '127.0.0.1', () => s.close(() => done(port)))
 })
 
 export class Shop {
@@ -80,9 +82,11 @@ export class Shop {
     const was = await this.counted(), file = join(this.folder, 'some.ndjson')
     writeFileSync(file, lines.join('\n') + '\n')
     execFileSync(BINARY, ['replay', file, '--brokers', this.kafka, '--speed', 'max', '--log-level', 'error'], { env, stdio: ['ignore', 'ignore', 'inherit'] })
+    let since = 0 // lags count that were measured after the events were: the others may be older than they
     await until(`${lines.length} events more than ${was} are counted`, async () => {
-      const groups = (await this.get('/v1/status')).groups
-      return [groups.every(g => g.lag_records === 0) && events(groups) >= was + lines.length, groups.map(g => `${g.name} ${g.lag_records}`)]
+      const { groups, measured } = await this.get('/v1/status'), at = Date.parse(measured.at)
+      if (events(groups) >= was + lines.length) since ||= at
+      return [since && at > since && groups.every(g => g.lag_records === 0), groups.map(g => `${g.name} ${g.lag_records}`)]
     })
   }
 
