@@ -5,7 +5,7 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/util"
 )
 
-// keyFilter knows which keys are not in a table, so that the first event of an order need not search LevelDB. It grows by layers, each
+// keyFilter knows which keys are not among a table's committed rows, so that the first event of an order need not search for them. It grows by layers, each
 // twice as large as the one before; a deleted key stays in it, which costs a search and nothing else.
 //
 // A table that held rows when it was opened is read in the background; until that has ended the filter knows nothing.
@@ -61,9 +61,9 @@ func (f *keyFilter) settle() {
 	}
 }
 
-// add notes a row written to LevelDB.
+// add notes a row that is about to be committed.
 func (f *keyFilter) add(key string) {
-	if f.off {
+	if f.off || f.has(key) {
 		return
 	}
 	if f.keys++; f.keys > maxFilterKeys {
@@ -79,15 +79,14 @@ func (f *keyFilter) add(key string) {
 	f.layers[len(f.layers)-1].AddString(key)
 }
 
-// absent reports that the key is certainly not in LevelDB.
-func (f *keyFilter) absent(key string) bool {
-	if !f.complete || f.off {
-		return false
-	}
+// absent reports that there is certainly no committed row.
+func (f *keyFilter) absent(key string) bool { return f.complete && !f.off && !f.has(key) }
+
+func (f *keyFilter) has(key string) bool {
 	for i := len(f.layers) - 1; i >= 0; i-- {
 		if f.layers[i].TestString(key) {
-			return false
+			return true
 		}
 	}
-	return true
+	return false
 }

