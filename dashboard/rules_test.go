@@ -106,7 +106,7 @@ func TestBrowserEditsARule(t *testing.T) {
 	s := d.serve(t, "127.0.0.1:0", b.into)
 	p := startBrowser(t).asAna(1280, 900)
 	p.visit(s.url + "/rules")
-	p.until("the rules", `[...document.querySelectorAll('tbody tr')].map(e => [...e.querySelectorAll('td')].slice(0, 5).map(c => c.textContent).join(' ')).join('; ')`,
+	p.until("the rules", `[...document.querySelectorAll('tbody tr')].map(e => [...e.querySelectorAll('td')].slice(0, 5).map(c => c.innerText).join(' ')).join('; ')`,
 		"Velocity v2 Shadow High 3 3; Quiet v1 Live Low 0 0")
 	p.mustFit()
 	p.mustBeNamed()

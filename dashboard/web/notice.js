@@ -1,6 +1,6 @@
 // What the shell says and asks on behalf of any page: a short notice with its undo, and who it is that decides. Keys are heard here.
 import { signal } from '@preact/signals'
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import { html } from './html.js'
 import { Icon } from './icons.js'
 import { Dialog } from './parts.js'
@@ -52,7 +52,7 @@ let bindings = []
 export function useKeys(map) {
   const ref = useRef(map)
   ref.current = map
-  useEffect(() => {
+  useLayoutEffect(() => { // at once: who sees the page may press a key
     const binding = key => ref.current[key]
     bindings.push(binding) // effects of inner components run first, so theirs stand first
     return () => { bindings = bindings.filter(b => b !== binding) }

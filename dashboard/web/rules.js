@@ -52,12 +52,12 @@ function List() {
         <span>This server still evaluates an earlier revision: ${rules.data.problem}</span></div>`}
     <section class="panel" aria-label="All rules">${shown.length === 0 ? html`<div class="body">
         <${State} icon="inbox" title=${q ? 'No rule matches' : 'There are no rules'}>${q ? 'Its id, title, state and typology are searched.' : 'Add one, or apply a file with weir rules apply.'}<//></div>`
-    : html`<div class="scroll"><table class="tbl rules"><thead><tr><th scope="col">Rule</th><th scope="col">State</th><th scope="col" class="hide-s">Severity</th>
+    : html`<div class="scroll"><table class="tbl rules"><thead><tr><th scope="col">Rule</th><th scope="col" class="hide-s">State</th><th scope="col" class="hide-s">Severity</th>
         <th scope="col" class="r hide-s">Alerts 1 h</th><th scope="col" class="r">24 h</th><th scope="col" class="by-hour">By hour<span class="hide-s">, 24 h</span></th><th scope="col" class="r hide-s">Precision</th>
         <th scope="col" class="r hide-s">Changed</th></tr></thead>
       <tbody>${shown.map(r => { const off = r.state === 'draft' || r.state === 'retired', n = (right?.[r.id] ?? 0) + (wrong?.[r.id] ?? 0), counts = hours?.of(r.id)
         return html`<tr key=${r.id}><td class="b name">
-            <a class="plain" href=${to('rules', r.id)}>${r.title || sentence(r.id)}</a> <span class="muted sm w4">v${r.version}</span></td><td>
+            <a class="plain" href=${to('rules', r.id)}>${r.title || sentence(r.id)}</a> <span class="muted sm w4">v${r.version}</span><span class="only-s"><${Pill} of=${RULE_STATE[r.state]} /></span></td><td class="hide-s">
             <${Pill} of=${RULE_STATE[r.state]} /></td><td class="hide-s"><${Severity} of=${r.severity} /></td>
             <td class="r hide-s">${off ? '–' : counts && f.number(counts.at(-1))}</td><td class="r">${off ? '–' : counts && f.number(sum(counts))}</td>
             <td class="by-hour">${!off && counts && html`<${Hours} counts=${counts} from=${hours.from} />`}</td>
@@ -135,7 +135,7 @@ function Rule({ id }) {
         <h1 class="ell">${fresh ? 'New rule' : r?.title || sentence(id)}</h1>${r && html`<${Pill} of=${RULE_STATE[r.state]} />
         <p class="mono">${id} v${r.version}</p>`}<span class="sp"></span>
       ${edited && !fresh && html`<button class="btn" onClick=${() => setText(base.text)}>Discard</button>`}
-      ${r && !edited && html`<button class="btn" onClick=${() => askFor({ what: 'state', to: '' })}>State…</button>${next && html`<button class=${'btn' + (r.state === 'live' ? '' : ' pri')} onClick=${() => askFor({ what: 'state', to: next[0] })}>${next[1]}</button>`}`}
+      ${r && base && !edited && html`<button class="btn" onClick=${() => askFor({ what: 'state', to: '' })}>State…</button>${next && html`<button class=${'btn' + (r.state === 'live' ? '' : ' pri')} onClick=${() => askFor({ what: 'state', to: next[0] })}>${next[1]}</button>`}`}
       ${edited && html`<button class="btn pri" disabled=${problems.length > 0 || !target} title=${problems.length ? 'Mend the problems or discard the edit first' : ''} onClick=${() => askFor({ what: 'text' })}>Apply</button>`}</div>
     ${conflict && html`<div class="strip warn panel" role="alert"><${Icon} name="warn" size="14" /><span>
         <b class="b">Not applied.</b> ${conflict.now?.body.history[0]?.author ? `${conflict.now.body.history[0].author} changed this rule meanwhile${conflict.now.body.history[0].comment ? `: ${conflict.now.body.history[0].comment}` : ''}.` : sentenceOf(conflict.why)} Your text is still here.</span>

@@ -6,7 +6,7 @@ import { serve } from './server.js'
 import { STATES, stories } from './stories.js'
 import { Pieces } from './pieces.js'
 
-const QUIET_MS = 200, PATIENCE_MS = 10_000
+const QUIET_MS = 200, PATIENCE_MS = 60_000
 const params = new URLSearchParams(location.search), wanted = params.get('story')
 const canned = await (await fetch('/storybook/canned.json')).json()
 const all = stories(canned.pages)
