@@ -174,6 +174,7 @@ func TestBrowserShowsOperations(t *testing.T) {
 	p.until("a node that is behind", `document.querySelector('.node.rec').getAttribute('aria-label')`, "entities 1/12 stalled 54/s read")
 	p.until("the group that is behind first", `document.querySelector('#p-parts').closest('section').querySelector('[aria-pressed=true]').textContent`, "entities")
 	p.until("states of partitions", panelOf("p-parts")+`.querySelector('.legend').innerText.replace(/\s+/g, ' ')`, "Running 9 Catching up 2 Stalled 1")
+	p.until("what stalled may mean", panelOf("p-parts")+`.querySelector('footer').lastElementChild.textContent`, "stalled: restores its table or is stuck, its log says which")
 	p.until("who has which", `[...document.querySelectorAll('.pgrid-t tbody tr')].map(r => r.querySelector('th').textContent + ' ' + r.querySelectorAll('.cell:not(.none)').length).join('; ')`, "weir-0 4; weir-1 4; weir-2 4")
 	p.until("time left", panelOf("p-rec")+`.querySelector('footer').textContent`, "115K/s together33 s left")
 	p.until("what holds the watermark", panelOf("p-skew")+`.querySelector('footer').textContent`, "shipments p4 holds the watermark, 41 s behind the newest")

@@ -38,7 +38,7 @@ function Partitions({ of, group }) {
   const count = state => list.filter(p => p.state === state).length, left = new Map(of.data?.recoveries?.filter(r => r.kind === 'group' && r.name === group?.name).map(r => [r.partition, r]))
   return html`<${Panel} id="p-parts" title="Partitions" span="8" controls=${of.data && html`<div class="seg s" role="group" aria-label="Group">${of.data.groups.map(g => html`<button aria-pressed=${g === group} onClick=${() => set({ group: plain(g.name) })}>${plain(g.name)}</button>`)}</div>`}
       footer=${list.length > 0 && html`<div class="legend">${Object.entries(STATES).filter(([state]) => state === 'running' || count(state)).map(([state, [kind, word]]) => html`<span><span class=${'cell key ' + kind}></span>${word} ${count(state)}</span>`)}</div>
-      <span class="sp"></span><span>the number is the lag in records</span>`}>
+      <span class="sp"></span><span>${count('stalled') ? 'stalled: restores its table or is stuck, its log says which' : 'the number is the lag in records'}</span>`}>
     <${Asked} of=${of} height="160">${list.length === 0 ? html`<${State} icon="inbox" title="No group has read anything here yet">Start one: weir process, or weir up.<//>`
     : html`<div class="scroll" tabindex="0" role="region" aria-label="Partitions and instances"><table class="pgrid-t"><thead><tr><td></td>${list.map(p => html`<th scope="col">p${p.p}</th>`)}</tr></thead>
       <tbody>${instances.map(name => html`<tr><th scope="row" class="ell" title=${name}>${name || 'nobody'}</th>${list.map(p => p.instance !== name ? html`<td><span class="cell none"></span></td>` : html`<td>
