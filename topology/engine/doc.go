@@ -13,6 +13,7 @@
 //	partition.go      Partition: what a callback may touch; watermark, counters, other rows
 //	tx.go             Tx: what hooks may do at the barrier; watermarks and timers
 //	store.go          storage.Storage: overlay of uncommitted rows over LevelDB
+//	flush.go          settled rows become LevelDB's
 //	level.go          LevelDB: layout, options, identity, repair by wiping
 //	align.go          source topics of a partition kept close in event time
 //	filter.go         which keys LevelDB does not have

@@ -126,13 +126,14 @@ type Hooks struct {
 
 // Runtime is one group of processors on this instance.
 type Runtime struct {
-	cfg    Config
-	spec   Spec
-	name   string
-	table  string
-	log    *slog.Logger
-	stats  *stats
-	levels *levels
+	cfg     Config
+	spec    Spec
+	name    string
+	table   string
+	log     *slog.Logger
+	stats   *stats
+	levels  *levels
+	writers chan *rowWriter
 
 	mu    sync.RWMutex
 	parts map[int32]*Partition
@@ -149,7 +150,7 @@ func New(cfg Config, group string, build func(*Runtime) Spec) (*Runtime, error) 
 	}
 	rt := &Runtime{cfg: cfg, name: group, table: group + "-table", log: cfg.Logger.With("group", group), parts: map[int32]*Partition{}}
 	rt.stats = newStats(cfg.Registry, group)
-	rt.levels = newLevels(rt)
+	rt.levels, rt.writers = newLevels(rt), newRowWriters()
 	rt.spec = build(rt)
 	return rt, nil
 }

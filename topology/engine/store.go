@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/lovoo/goka/storage"
-	"github.com/syndtr/goleveldb/leveldb"
 	"github.com/syndtr/goleveldb/leveldb/util"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -48,8 +47,6 @@ type Store struct {
 	flushing      map[string][]byte
 	flushingFired []fired
 	flushed       chan error // nil: no write under way
-	batch         *leveldb.Batch
-	keys          []string // scratch of addRows
 
 	cache        cache
 	filter       keyFilter
@@ -88,7 +85,7 @@ func (rt *Runtime) openStore(topic string, partition int32) (storage.Storage, er
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{rt: rt, topic: topic, partition: partition, db: db, dirty: map[string][]byte{}, settled: map[string][]byte{}, batch: new(leveldb.Batch), offset: -1, nextDeadline: noDeadline}
+	s := &Store{rt: rt, topic: topic, partition: partition, db: db, dirty: map[string][]byte{}, settled: map[string][]byte{}, offset: -1, nextDeadline: noDeadline}
 	s.cache.limit = rt.cfg.CacheBytes / 8
 	if topic == rt.table {
 		rt.Partition(partition).store = s
@@ -200,51 +197,18 @@ func (s *Store) MarkRecovered() error {
 
 // writeRecovered writes what recovery has read so far, with its offset.
 func (s *Store) writeRecovered() error {
-	s.batch.Reset()
-	s.addRows(s.dirty)
+	w := <-s.rt.writers
+	defer s.rt.done(w)
+	s.addRows(w, s.dirty)
 	if s.offset >= 0 {
-		s.batch.Put(metaOffset, strconv.AppendInt(nil, s.offset, 10))
+		w.batch.Put(metaOffset, strconv.AppendInt(nil, s.offset, 10))
 	}
-	if err := s.db.Write(s.batch, nil); err != nil {
+	if err := s.db.Write(&w.batch, nil); err != nil {
 		return fmt.Errorf("writing recovered rows of %s/%d: %w", s.topic, s.partition, err)
 	}
 	clear(s.dirty)
 	s.dirtyBytes = 0
 	return nil
-}
-
-// addRows adds rows and their deadlines to the batch and returns the earliest deadline. They are in LevelDB's order, in which it takes them
-// at three quarters of the cost.
-func (s *Store) addRows(rows map[string][]byte) event.UnixMilli {
-	earliest := noDeadline
-	deadline := s.rt.spec.Hooks.Deadline
-	s.keys = slices.Grow(s.keys[:0], len(rows))
-	for key := range rows {
-		s.keys = append(s.keys, key)
-	}
-	slices.Sort(s.keys)
-	var buf []byte
-	for _, key := range s.keys {
-		buf = append(append(buf[:0], rowPrefix), key...)
-		if value := rows[key]; value == nil {
-			s.batch.Delete(buf)
-		} else {
-			s.batch.Put(buf, value)
-		}
-	}
-	for _, key := range s.keys {
-		value := rows[key]
-		if value == nil || deadline == nil || IsReserved(key) {
-			continue
-		}
-		if at, ok := deadline(key, value); ok {
-			earliest = min(earliest, at)
-			buf = appendDeadline(buf[:0], at, key)
-			s.batch.Put(buf, nil)
-		}
-	}
-	clear(s.keys)
-	return earliest
 }
 
 // produceChangelog sends each dirty row once, to the changelog partition of this partition's number.
@@ -275,12 +239,6 @@ func (s *Store) produceChangelog(to session) {
 	s.rt.stats.changelog.Add(float64(i))
 }
 
-// When settled rows are written.
-const (
-	settleBytes = 4 << 20
-	settleFor   = 5 * time.Second
-)
-
 // committed makes the dirty rows committed ones.
 func (s *Store) committed(now time.Time) {
 	if s.sentTo >= 0 {
@@ -299,81 +257,6 @@ func (s *Store) committed(now time.Time) {
 	s.settledBytes += s.dirtyBytes
 	s.settledFired = append(s.settledFired, s.fired...)
 	s.fired, s.dirtyBytes = nil, 0
-}
-
-// flushDue starts to write settled rows when they are many or old. It waits for the write before.
-func (s *Store) flushDue(now time.Time) error {
-	s.filter.settle()
-	if len(s.flushed) == 1 {
-		if err := s.waitFlush(); err != nil {
-			return err
-		}
-	}
-	if len(s.settled)+len(s.settledFired) == 0 || s.settledBytes < settleBytes && now.Sub(s.settledAt) < settleFor {
-		return nil
-	}
-	return s.flush()
-}
-
-// flush starts to write all settled rows.
-func (s *Store) flush() error {
-	if err := s.waitFlush(); err != nil || len(s.settled)+len(s.settledFired) == 0 {
-		return err
-	}
-	s.flushing, s.flushingFired = s.settled, s.settledFired
-	s.settled, s.settledFired, s.settledBytes = make(map[string][]byte, len(s.flushing)), nil, 0
-	done := make(chan error, 1)
-	s.flushed = done
-	rows, handled, offset := s.flushing, s.flushingFired, s.offset
-	go func() {
-		s.batch.Reset()
-		earliest := noDeadline
-		for _, f := range handled { // before the rows: a row may ask for the same deadline again
-			s.batch.Delete([]byte(f.entry))
-			if f.moved != 0 {
-				earliest = min(earliest, f.moved)
-				s.batch.Put(appendDeadline(nil, f.moved, f.entry[deadlineKeyAt:]), nil)
-			}
-		}
-		s.nextDeadlineFlushed = min(earliest, s.addRows(rows))
-		err := s.db.Write(s.batch, nil)
-		if err == nil {
-			// Apart from the rows: with it, each of LevelDB's tables would span all keys and be merged with all others. If the
-			// process dies between the two, the changelog brings rows again that are there already.
-			err = s.db.Put(metaOffset, strconv.AppendInt(nil, offset, 10), nil)
-		}
-		done <- err
-	}()
-	return nil
-}
-
-// flushAll writes all settled rows and returns when that is done.
-func (s *Store) flushAll() error {
-	if err := s.flush(); err != nil {
-		return err
-	}
-	return s.waitFlush()
-}
-
-// waitFlush waits for the write under way and moves its rows to the cache.
-func (s *Store) waitFlush() error {
-	if s.flushed == nil {
-		return nil
-	}
-	err := <-s.flushed
-	s.flushed = nil
-	if err != nil {
-		return fmt.Errorf("writing committed rows of %s/%d: %w (the changelog has them; is the disk full?)", s.topic, s.partition, err)
-	}
-	s.nextDeadline = min(s.nextDeadline, s.nextDeadlineFlushed)
-	if s.nextDeadlineFlushed < s.scanFrom || s.firedTo != nil {
-		s.scanFrom, s.firedTo, s.refired = min(s.scanFrom, s.nextDeadlineFlushed), nil, true
-	}
-	for key, value := range s.flushing {
-		s.cache.put(key, value)
-	}
-	s.flushing, s.flushingFired = nil, nil
-	return nil
 }
 
 // rollback forgets what was not committed.
