@@ -390,6 +390,7 @@ func TestBrowserShowsAnOrder(t *testing.T) {
 	narrow.visit(s.url + "/customers/c-1")
 	narrow.until("the customer", heading, "c-1")
 	narrow.until("the orders", `String(!!document.querySelector('[aria-labelledby=p-orders] a'))`, "true")
+	narrow.until("the alert's title with room for its words", `String(document.querySelector('[aria-labelledby=p-alerts] td.name')?.offsetWidth >= 150)`, "true")
 	narrow.mustFit()
 }
 

@@ -193,6 +193,10 @@ func TestBrowserShowsARulesAlertsByHour(t *testing.T) {
 		fmt.Sprintf("at most 4 alerts an hour, %s to %s; none", from.Format("15:04"), from.Add(time.Hour).Format("15:04")))
 	p.mustFit()
 	p.mustBeNamed()
+	narrow := p.browser.open(s.url+"/rules", 360, 780)
+	narrow.until("a row without scrolling", `[...document.querySelectorAll('.rules tbody tr:first-child td')].filter(c => c.checkVisibility()).map(c => c.innerText.trim().split(/\s*\n\s*/).join(' ')).join('; ')`,
+		fmt.Sprintf("Velocity v2 Shadow; 8; at most 4 alerts an hour, %s to %s", from.Format("15:04"), from.Add(time.Hour).Format("15:04")))
+	narrow.until("all of it to be seen", `(t => String(t.scrollWidth <= t.clientWidth && t.querySelector('td.name').offsetWidth > 150))(document.querySelector('.rules').parentElement)`, "true")
 }
 
 func TestBrowserWritesANewRule(t *testing.T) {
