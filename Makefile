@@ -35,10 +35,10 @@ up: build ## run everything in one process; then open http://127.0.0.1:8080
 test: ## vet, all tests, and again under the race detector
 	$(GO) vet $(PKGS) ./.ci/testlog
 	@echo "== tests"
-	@$(GO) test -json -timeout 15m $(PKGS) | $(GO) run ./.ci/testlog
+	@$(GO) test -json -timeout 20m $(PKGS) | $(GO) run ./.ci/testlog
 	@echo "== tests under the race detector"
 	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] && command -v "$$($(GO) env CC | cut -d' ' -f1)" > /dev/null; then \
-		$(GO) test -json -race -short -timeout 15m $(RACE) | $(GO) run ./.ci/testlog; \
+		$(GO) test -json -race -short -timeout 20m $(RACE) | $(GO) run ./.ci/testlog; \
 	else \
 		echo "SKIPPED, SO NOT CHECKED: the race detector needs a C compiler; install one: apt-get install gcc libc6-dev"; \
 		[ "$${CI:-}" != true ]; \

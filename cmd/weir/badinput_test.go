@@ -192,11 +192,11 @@ func toItsTopic(t *testing.T, value []byte) *kgo.Record {
 
 // TestBadInputEndsInTheDeadLettersAndGoodInputIsCounted mixes 100,000 records that are no events among those of a shop.
 func TestBadInputEndsInTheDeadLettersAndGoodInputIsCounted(t *testing.T) {
-	bad := 100_000
+	bad, orders := 100_000, int64(2_000)
 	if testing.Short() {
-		bad = 5_000
+		bad, orders = 5_000, 400
 	}
-	good := goodEvents(t, 2_000)
+	good := goodEvents(t, orders)
 	want := sheetOf(t, good, time.Time{})
 	// The embedded broker keeps little of a stream that has been read; this test reads the dead letters afterwards.
 	up := startUp(t, still+"up: {retention_bytes: 1GiB}\n")
