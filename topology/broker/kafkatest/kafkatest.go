@@ -30,6 +30,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"weir/topology/client"
 )
 
@@ -160,10 +163,14 @@ func launch() (string, error) {
 	}
 }
 
-// ready waits until the broker, whose port is open, also answers.
+// ready waits until the broker, whose port is open, also answers, and coordinates groups: the first that asks for a coordinator makes it
+// create the topic that their offsets are in.
 func ready(ctx context.Context, addr string) error {
 	for {
 		err := answers(ctx, addr)
+		if err == nil {
+			err = coordinates(ctx, addr)
+		}
 		if err == nil {
 			return nil
 		}
@@ -173,4 +180,14 @@ func ready(ctx context.Context, addr string) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+func coordinates(ctx context.Context, addr string) error {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	_, err = kadm.NewClient(cl).FetchOffsets(ctx, "ready")
+	return err
 }
