@@ -2,6 +2,7 @@ package played
 
 import (
 	"bytes"
+	"flag"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -16,6 +17,21 @@ import (
 	"weir/topology/broker/kafkatest"
 	"weir/topology/sim/scenario"
 )
+
+// atOnce is how many scenarios are played at the same time: nearly all of the time is waiting.
+const atOnce = "8"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
+	if !told {
+		if err := flag.Set("test.parallel", atOnce); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // TestScenariosOnTheEmbeddedBroker plays the scenario files, whose prints the simulator has been held to, with real groups.
 func TestScenariosOnTheEmbeddedBroker(t *testing.T) {
@@ -78,7 +94,7 @@ func play(t *testing.T, bootstrap string) {
 		}
 		for _, s := range schedules {
 			t.Run(name+"/"+s.String(), func(t *testing.T) {
-				t.Parallel() // nearly all of the time is waiting
+				t.Parallel()
 				playOne(t, bootstrap, path, s, &total)
 			})
 		}
@@ -92,7 +108,7 @@ func playOne(t *testing.T, bootstrap, path string, s scenario.Schedule, total *t
 			t.Logf("the log:\n%s", log)
 		}
 	})
-	place := Place{Brokers: []string{bootstrap}, Prefix: kafkatest.Unique("scenario") + "-", DataDir: t.TempDir(), Patience: time.Minute,
+	place := Place{Brokers: []string{bootstrap}, Prefix: kafkatest.Unique("scenario") + "-", DataDir: t.TempDir(), Patience: 4 * time.Minute,
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelInfo}))}
 	scenario.Run(t, path, s, func(t testing.TB, setup scenario.Setup) scenario.Runner {
 		w, err := New(place, setup)
