@@ -175,7 +175,8 @@ func TestBrowserTellsQuietFromStuck(t *testing.T) {
 		asOf, caughtUpAt           time.Duration // ago
 		chip, filled, strips, says string
 	}{
-		{"a busy shop", -time.Hour, time.Hour, "Live\n· 0.0 s behind", "true", "0", ""},
+		{"a busy shop", -time.Hour, -time.Hour, "Live\n· 0.0 s behind", "true", "0", ""},
+		{"a backlog", -time.Hour, 12 * time.Minute, "Behind\n· 12 min", "false", "0", "Records wait to be counted, and are being counted: the newest numbers will still grow. Operations shows how many."},
 		{"a quiet shop", 12 * time.Minute, -time.Hour, "Live\n· quiet 12 min", "false", "0", "Everything that was sent is counted: the shop is quiet."},
 		{"records that wait", 12 * time.Minute, 11 * time.Second, "Stale\n· 12 min", "false", "some", "Records wait to be counted, or it cannot be told whether any do. Operations shows where."},
 		{"a quiet shop", 3 * time.Hour, -time.Hour, "Live\n· quiet 3 h", "false", "0", "Everything that was sent is counted: the shop is quiet."},

@@ -82,6 +82,7 @@ export function View({ onClose, overTime }) {
       <dt>Counted up to</dt><dd>${at(m?.watermark)}</dd><dt>Newest record written</dt><dd>${at(m?.as_of)}</dd><dt>All counted that was sent until</dt><dd>${m?.caught_up_at ? at(m.caught_up_at) : 'not known'}</dd>
       ${m && html`<dt>Records behind</dt><dd>${f.number(m.lag_records)}</dd><dt>Partitions</dt><dd>${m.partitions.present} of ${m.partitions.expected}</dd>`}</dl>
     ${v.quietS != null && html`<p class="muted sm">Everything that was sent is counted: the shop is quiet.</p>`}
+    ${v.catchingUp && html`<p class="muted sm">Records wait to be counted, and are being counted: the newest numbers will still grow. <a class="link" href="/operations">Operations</a> shows how many.</p>`}
     ${v.state === 'stale' && html`<p class="muted sm">Records wait to be counted, or it cannot be told whether any do. <a class="link" href="/operations">Operations</a> shows where.</p>`}
     ${(v.state === 'reconnecting' || v.state === 'offline') && html`<button class="btn" onClick=${retry}><${Icon} name="refresh" size="14" />Connect now</button>`}
     <div class="row"><span>Times</span><span class="sp"></span><div class="seg" role="group" aria-label="Times">

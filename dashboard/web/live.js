@@ -23,6 +23,7 @@ const AGAIN_MS = 5_000 // after this what the server could not answer is asked a
 const STEADY_MS = 5_000 // a connection that lasts so long was a success: the next attempts are quick again
 const DENIED = 3 // websockets in a row that never opened: a proxy denies them, and server-sent events take their place
 export const STALE_S = 5
+const CATCH_UP_S = 30 // rows are being written, but of what was sent so long ago
 const KNOWN_S = 10 // the server looks every 2 s until when all that was sent is counted: what it knew so long ago says nothing of now
 
 /** Full jitter: anywhere between nothing and the exponential bound, so that clients do not come back in step. */
@@ -54,7 +55,7 @@ export function connect({
     /** What to tell about freshness, now. */
     freshness() {
       const t = now(), serverNow = t + clock
-      const f = { state: 'live', behindS: null, meta, serverNow, retryInS: 0, reason: fatal, quietS: null }
+      const f = { state: 'live', behindS: null, meta, serverNow, retryInS: 0, reason: fatal, quietS: null, catchingUp: false }, counted = serverNow - Date.parse(meta?.caught_up_at ?? 0)
       if (meta?.as_of) f.behindS = Math.max(0, (serverNow - Date.parse(meta.as_of)) / 1000)
       if (fatal) f.state = 'offline'
       else if (!ws && !welcomed) {
@@ -64,9 +65,9 @@ export function connect({
       else if (meta && meta.partitions.present < meta.partitions.expected) f.state = 'recovering'
       else if (t - lastFrame > QUIET_MS) { f.state = 'stale'; f.behindS = Math.max(f.behindS ?? 0, (t - lastFrame) / 1000) }
       else if (f.behindS !== null && f.behindS > STALE_S) {
-        if (serverNow - Date.parse(meta.caught_up_at ?? 0) <= KNOWN_S * 1000) f.quietS = f.behindS
+        if (counted <= KNOWN_S * 1000) f.quietS = f.behindS
         else f.state = judged ? 'stale' : 'connecting'
-      }
+      } else if (meta?.caught_up_at && counted > CATCH_UP_S * 1000) { f.catchingUp = true; f.behindS = counted / 1000 }
       return f
     },
   }

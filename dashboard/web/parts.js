@@ -102,6 +102,7 @@ export function words(f) {
   const p = f.meta?.partitions
   switch (f.state) {
     case 'live': if (f.quietS != null) return ['live quiet', 'dot', 'Live', html`· quiet<span class="hide-s"> for</span> ${brief(f.quietS)}`]
+      if (f.catchingUp) return ['rec', 'refresh', 'Behind', html`· ${age(f.behindS)}<span class="hide-s">, catching up</span>`]
       return ['live', 'dot', 'Live', f.behindS == null ? '· no events yet' : `· ${age(f.behindS)} behind`]
     case 'stale': return ['stale', 'clock', 'Stale', '· ' + age(f.behindS)]
     case 'recovering': return ['rec', 'refresh', 'Recovering', html`· ${p.present}/${p.expected}<span class="hide-s"> partitions</span>`]
