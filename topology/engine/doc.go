@@ -7,7 +7,10 @@
 // # File map
 //
 //	runtime.go        Config, Spec, Runtime: one goka processor and its supervisor
-//	group.go          sarama.ConsumerGroup: generations, claims, the barrier, when to commit
+//	assignment.go     sarama.ConsumerGroup: which partitions are ours
+//	group.go          generation: from an assignment to the next, and its loop
+//	poll.go           polling, handing out, the barrier
+//	commit.go         when to commit, and how; what an abort drops
 //	batch.go          Runtime.Input: the records of a poll reach a callback as one message of goka's
 //	session.go        what a guarantee means: transactions (exactly_once) or flush-then-commit (at_least_once)
 //	partition.go      Partition: what a callback may touch; watermark, counters, other rows
