@@ -114,13 +114,13 @@ export function words(f) {
 
 /** The strip under a panel's title when its data is not what it seems: not all of it, not of now, or not by every filter. */
 export const Strip = ({ f, ignored = [] }) => {
-  const p = f.meta?.partitions, away = p ? p.expected - p.present : 0
+  const p = f.meta?.partitions, away = p ? p.expected - p.present : 0, apart = ignored.length ? `Not filtered: this is not counted by ${ignored.join(' or ')}.` : ''
   if (f.state === 'recovering') return html`<div class="strip info"><${Icon} name="refresh" size="14" />
       <span class="ell">${p.present} of ${p.expected} partitions. ${['None', 'One is', 'Two are', 'Three are', 'Four are'][away] ?? away + ' are'} recovering: these are at least numbers.</span></div>`
-  if (f.state === 'reconnecting' || f.state === 'offline') return html`<div class="strip warn"><${Icon} name="clock" size="14" /><span class="ell">Not connected: the last values stay.</span></div>`
+  if (f.state === 'reconnecting' || f.state === 'offline') return html`<div class="strip warn"><${Icon} name="clock" size="14" /><span class="ell">${apart} Not connected: the last values stay.</span></div>`
   if (f.state === 'stale' && f.meta?.as_of) return html`<div class="strip warn"><${Icon} name="clock" size="14" />
-      <span class="ell">As of ${hms(Date.parse(f.meta.as_of))}, ${age(f.behindS)} ago. Updates when the stream does.</span></div>`
-  if (ignored.length) return html`<div class="strip info"><${Icon} name="filter" size="14" /><span class="ell">Not filtered: this is not counted by ${ignored.join(' or ')}.</span></div>`
+      <span class="ell">${apart} As of ${hms(Date.parse(f.meta.as_of))}, ${age(f.behindS)} ago. Updates when the stream does.</span></div>`
+  if (ignored.length) return html`<div class="strip info"><${Icon} name="filter" size="14" /><span class="ell">${apart}</span></div>`
   return null
 }
 

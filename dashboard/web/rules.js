@@ -78,7 +78,7 @@ const idOf = text => /^id:\s*["']?([\w.-]+)/m.exec(text)?.[1] ?? ''
 
 function Rule({ id }) {
   const fresh = id === 'new', answer = useAsk(fresh ? null : '/v1/rules/' + encodeURIComponent(id), { every: 5000 }), book = useAsk(fresh ? '/v1/rules' : null)
-  const [text, setText] = useState(fresh ? BLANK : null), [base, setBase] = useState(null), [problems, setProblems] = useState([]), [effects, setEffects] = useState([]), [asking, askFor] = useState(null), [conflict, setConflict] = useState(null), [compare, setCompare] = useState(false)
+  const [text, setText] = useState(fresh ? BLANK : null), [base, setBase] = useState(null), [problems, setProblems] = useState([]), [effects, setEffects] = useState([]), [checked, setChecked] = useState(null), [asking, askFor] = useState(null), [conflict, setConflict] = useState(null), [compare, setCompare] = useState(false)
   const r = answer.data?.rule, history = answer.data?.history ?? []
   // What was read first is what an edit is based on; as long as nothing is edited the page follows the book.
   useEffect(() => { if (r && (!base || text === base.text)) { setBase({ text: r.text, etag: answer.etag, version: r.version, state: r.state }); setText(r.text) } }, [r?.text, answer.etag])
@@ -88,7 +88,8 @@ function Rule({ id }) {
   useEffect(() => {
     if (text == null || !edited) { setProblems([]); setEffects([]); return }
     const stop = new AbortController(), timer = setTimeout(async () => {
-      try { const { body } = await check(text, target, stop.signal); setProblems(body.problems); setEffects(body.effects) } catch (e) { if (e.name !== 'AbortError') setProblems([{ line: 0, column: 0, message: 'Not checked: ' + e.message }]) }
+      try { const { body } = await check(text, target, stop.signal); setProblems(body.problems); setEffects(body.effects) } catch (e) { if (e.name === 'AbortError') return; setProblems([{ line: 0, column: 0, message: 'Not checked: ' + e.message }]) }
+      setChecked(text)
     }, 300)
     return () => { clearTimeout(timer); stop.abort() }
   }, [text, edited])
@@ -150,7 +151,7 @@ function Rule({ id }) {
             <p class="ell">${fresh ? 'YAML' : edited ? `v${base.version}, unsaved edit` : base ? `v${base.version}` : ''}</p>
             <span class="sp"></span>${edited && !fresh && html`<button class="btn s ghost" aria-pressed=${compare} onClick=${() => setCompare(!compare)}>${compare ? 'Edit' : 'Differences'}</button>`}</header>
           ${compare && edited ? html`<${Differences} a=${base.text} b=${text} />` : html`<${Editor} value=${text ?? ''} onInput=${setText} problems=${problems} label="Definition of the rule, YAML" />`}
-          <${Verdict} problems=${problems} effects=${effects} edited=${edited} target=${target} /></section>
+          <${Verdict} problems=${problems} effects=${effects} edited=${edited} unchecked=${checked !== text} target=${target} /></section>
         <div class="c5 col gap">${!fresh && html`<${History} list=${history} now=${r} onRestore=${h => { setText(h.text); setCompare(true) }} />`}${!fresh && html`<${Latest} id=${id} />`}${fresh && html`<${Panel} id="p-how" title="Before it is live">
             <ol class="steps"><li>It is checked while you type. Nothing runs until you apply it.</li>
             <li>With <code>state: shadow</code> it is evaluated, and its alerts are recorded apart and told to nobody.</li>
@@ -166,10 +167,10 @@ async function check(text, id, signal) {
   return answer
 }
 
-function Verdict({ problems, effects, edited, target }) {
+function Verdict({ problems, effects, edited, unchecked, target }) {
   const own = effects.find(e => e.kind === 'rule' && e.id === target)
   return html`<footer><div role="status" class="verdict">${problems.length ? html`<span class="warn row">
-      <${Icon} name="warn" size="14" />${plural(problems.length, 'problem')}</span>` : edited ? html`<span class="good row">
+      <${Icon} name="warn" size="14" />${plural(problems.length, 'problem')}</span>` : edited && unchecked ? html`<span class="muted">Checking</span>` : edited ? html`<span class="good row">
       <${Icon} name="check" size="14" />Valid</span>
       <span>${own ? own.change === 'changed' ? 'it would be a new version' : own.change : ''}</span>` : html`<span>In force as it stands here. Edit it to change it.</span>`}
     ${problems.length > 0 && html`<ul class="problems">${problems.slice(0, 8).map(p => html`<li>${p.line > 0 && html`<b class="b nw">Ln ${p.line}, Col ${p.column}</b> `}${sentenceOf(p.message)}</li>`)}</ul>`}</div></footer>`
