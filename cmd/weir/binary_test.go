@@ -27,6 +27,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"weir/cmd/weir/internal/atonce"
 	"weir/configs"
 	"weir/topology"
 	"weir/topology/client"
@@ -54,19 +55,9 @@ var binary = sync.OnceValues(func() (string, error) {
 	return name, nil
 })
 
-// atOnce is how many tests run at the same time. Those that are parallel wait for their processes most of the time, but for processes
-// that are built with the race detector.
-var atOnce = map[bool]string{false: "4", true: "2"}[raced]
-
+// Parallel tests wait for their processes most of the time, but for processes that are built with the race detector.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	told := false
-	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
-	if !told {
-		if err := flag.Set("test.parallel", atOnce); err != nil {
-			panic(err)
-		}
-	}
+	atonce.Run(map[bool]int{false: 4, true: 2}[raced])
 	code := m.Run()
 	if name, err := binary(); err == nil {
 		os.RemoveAll(filepath.Dir(name))

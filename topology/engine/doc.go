@@ -25,7 +25,9 @@
 //	producer.go       goka.Producer that writes into the open transaction
 //	tableconsumer.go  sarama.Consumer that recovers tables through commit markers
 //	topicmanager.go   goka.TopicManager on kadm
-//	view.go           goka.View options and their storage
+//	view.go           goka.View options
+//	viewstore.go      a view's storage: what is committed is shown, whole transactions at a time
+//	border.go         where in a log no transaction is open
 //	stats.go          Prometheus
 //
 // # One generation

@@ -45,7 +45,7 @@ func (s *Store) flush() error {
 	rows, handled, offset := s.flushing, s.flushingFired, s.offset
 	go func() {
 		w := <-s.rt.writers
-		defer s.rt.done(w)
+		defer s.rt.giveBack(w)
 		earliest := noDeadline
 		for _, f := range handled { // before the rows: a row may ask for the same deadline again
 			w.batch.Delete([]byte(f.entry))
@@ -146,8 +146,8 @@ func newRowWriters() chan *rowWriter {
 	return ws
 }
 
-// done gives a writer back, without the memory of an unusually large write.
-func (rt *Runtime) done(w *rowWriter) {
+// giveBack returns a writer, without the memory of an unusually large write.
+func (rt *Runtime) giveBack(w *rowWriter) {
 	if cap(w.batch.Dump()) > 4*settleBytes {
 		w.batch = leveldb.Batch{}
 	}

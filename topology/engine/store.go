@@ -198,7 +198,7 @@ func (s *Store) MarkRecovered() error {
 // writeRecovered writes what recovery has read so far, with its offset.
 func (s *Store) writeRecovered() error {
 	w := <-s.rt.writers
-	defer s.rt.done(w)
+	defer s.rt.giveBack(w)
 	s.addRows(w, s.dirty)
 	if s.offset >= 0 {
 		w.batch.Put(metaOffset, strconv.AppendInt(nil, s.offset, 10))

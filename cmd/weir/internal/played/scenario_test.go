@@ -2,7 +2,6 @@ package played
 
 import (
 	"bytes"
-	"flag"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -13,23 +12,15 @@ import (
 	"testing"
 	"time"
 
+	"weir/cmd/weir/internal/atonce"
 	"weir/topology/broker"
 	"weir/topology/broker/kafkatest"
 	"weir/topology/sim/scenario"
 )
 
-// atOnce is how many scenarios are played at the same time: nearly all of the time is waiting.
-const atOnce = "8"
-
+// Playing scenarios is waiting, nearly all of the time.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	told := false
-	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
-	if !told {
-		if err := flag.Set("test.parallel", atOnce); err != nil {
-			panic(err)
-		}
-	}
+	atonce.Run(8)
 	os.Exit(m.Run())
 }
 
