@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/configs"
+	"weir/processors/alerts"
 	"weir/topology"
 	"weir/topology/broker"
 	"weir/topology/engine"
@@ -132,9 +134,12 @@ func disturb(t *testing.T, addr string, d disturbance) {
 	}
 	told := [2]*ledger{readLedger(t, cl, peaceful.prefix+topology.Alerts), readLedger(t, cl, disturbed.prefix+topology.Alerts)}
 	for i, rows := range []tables{want, got} {
-		for _, fault := range append(told[i].faults, told[i].compare(rows.cases)...) {
+		for _, fault := range append(told[i].faults, told[i].compare(rows.cases, rows.watermark.Add(-alerts.DefaultRetention))...) {
 			t.Errorf("topic alerts of the %s run: %s", [2]string{"peaceful", "disturbed"}[i], fault)
 		}
+	}
+	if a, b := slices.Sorted(maps.Keys(told[0].standing)), slices.Sorted(maps.Keys(told[1].standing)); !slices.Equal(a, b) {
+		t.Errorf("%d alerts were told by the peaceful run, %d by the disturbed one, or not the same", len(a), len(b))
 	}
 	t.Logf("equal: %d order rows, %d metric rows, %d entities, %d rows with alerts, counters %v", len(want.orders), len(want.cells), len(want.entities), len(want.cases), want.counters)
 	t.Logf("alerts in the end %d; told: undisturbed %s; disturbed %s", len(told[0].standing), told[0], told[1])

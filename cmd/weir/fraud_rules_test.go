@@ -318,7 +318,7 @@ func (f *ruledFleet) agreesWith(source string) {
 	peaceful.settle(f.cl)
 	sameGround(f.t, peaceful, f)
 	l := readLedger(f.t, f.cl, f.prefix+topology.Alerts)
-	for _, fault := range append(l.faults, l.compare(f.cases())...) {
+	for _, fault := range append(l.faults, l.compare(f.cases(), 0)...) {
 		f.t.Errorf("topic alerts: %s", fault)
 	}
 	f.t.Logf("told of the run whose rules changed: %s, opened by rule %v", l, l.rules)

@@ -6,10 +6,12 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/topology/alert"
+	"weir/topology/event"
 	"weir/topology/table"
 )
 
@@ -90,8 +92,9 @@ func (l *ledger) take(e *alert.Event) {
 	l.standing[id] = *e.Data.Alert
 }
 
-// compare tells where the ledger and the rows of the alerts differ.
-func (l *ledger) compare(cases map[string][]byte) (faults []string) {
+// compare tells where the ledger and the rows of the alerts differ. Alerts may have gone that have ended and had no hit since a time; 0
+// says that none has.
+func (l *ledger) compare(cases map[string][]byte, gone event.UnixMilli) (faults []string) {
 	rest := maps.Clone(l.standing)
 	for key, row := range cases {
 		var c table.Case
@@ -112,6 +115,13 @@ func (l *ledger) compare(cases map[string][]byte) (faults []string) {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(rest)) {
+		last, err := time.Parse(time.RFC3339Nano, rest[id].Last)
+		if err != nil {
+			faults = append(faults, fmt.Sprintf("alert %s: %v", id, err))
+		}
+		if rest[id].Episode == alert.Ended && last.Before(gone.Time()) {
+			continue
+		}
 		faults = append(faults, fmt.Sprintf("alert %s (%s, %s) was told, but there is none", id, rest[id].Rule, rest[id].Entity))
 	}
 	return faults

@@ -1,6 +1,7 @@
 package alerts
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -251,7 +252,8 @@ func (s *step) expired() bool {
 	return at > 0 && s.passed(at)
 }
 
-// expire deletes the row and what stands beside it.
+// expire deletes the row and what stands beside it. The ends of its episodes are told even where the watermark passed them and the
+// retention in one step: whoever was told that an alert opened waits for that.
 func (s *step) expire() {
 	for _, a := range s.row.Alerts {
 		s.forgetHits(a, a.HitsKept)
@@ -259,6 +261,9 @@ func (s *step) expire() {
 	if s.row.Revision == 0 { // a finding as old as rows that have gone leaves nothing
 		s.out.Rows, s.out.Counts = s.out.Rows[:0], s.out.Counts[:0]
 		s.out.Unchanged = true
+	} else {
+		maps.DeleteFunc(s.changed, func(_ *table.Alert, c *change) bool { return c.kind != alert.TypeEnded })
+		s.tell()
 	}
 	if s.in.Finding != nil {
 		s.out.count(CounterExpired, 1)

@@ -365,6 +365,16 @@ func TestRowsExpireAndLeaveNothing(t *testing.T) {
 	}
 }
 
+func TestAnAlertThatGoesIsToldToHaveEnded(t *testing.T) {
+	d := newDesk(t, velocity())
+	d.feed(found("velocity", 1, 0), found("velocity", 2, 60))
+	d.pass(minute(60).Add(d.retention) + 1) // past the cooldowns and the retention in one step
+	if d.row != nil {
+		t.Error("the row is still there")
+	}
+	d.expectTold("weir.alert.opened "+idAt(0), "weir.alert.opened "+idAt(60), "weir.alert.ended "+idAt(0), "weir.alert.ended "+idAt(60))
+}
+
 func TestAReplayedFindingReplacesWhatWasSaid(t *testing.T) {
 	d := newDesk(t, velocity())
 	f := found("velocity", 1, 0)

@@ -98,6 +98,7 @@ func (g *Group) Define(rt *engine.Runtime) engine.Spec {
 		Graph:      goka.DefineGroup(goka.Group(g.Names.In(topology.GroupOrders)), edges...),
 		Sources:    topics,
 		MarkTopics: []string{g.Names.In(topology.Deltas), g.Names.In(topology.Observations), g.Names.In(topology.Findings)},
+		TimersSend: true, // findings
 		CheckKeys:  true,
 		Hooks: engine.Hooks{
 			Begin:        g.begin,

@@ -55,7 +55,7 @@ func (g *generation) dirtyBytes() (n int) {
 func (g *generation) flushDue(now time.Time) error {
 	for _, p := range g.owned {
 		if p.store != nil {
-			if err := p.store.flushDue(now); err != nil {
+			if err := p.store.flushDue(now, p.watermark); err != nil {
 				return err
 			}
 		}
@@ -107,7 +107,7 @@ func (g *generation) flushAll() error {
 	return errors.Join(errs...)
 }
 
-// commit ends the transaction: hooks, marks, changelog, offsets; then the rows become LevelDB's.
+// commit ends the transaction: hooks, changelog, marks, offsets; then the rows become LevelDB's.
 func (g *generation) commit(ctx context.Context) (bool, error) {
 	started := time.Now()
 	tx := &Tx{g: g}
@@ -115,9 +115,6 @@ func (g *generation) commit(ctx context.Context) (bool, error) {
 		if err := g.rt.spec.Hooks.BeforeCommit(tx); err != nil {
 			return false, err
 		}
-	}
-	if err := g.sendMarks(tx, started); err != nil {
-		return false, err
 	}
 	for _, p := range g.owned {
 		if err := p.writeMarks(); err != nil {
@@ -127,13 +124,16 @@ func (g *generation) commit(ctx context.Context) (bool, error) {
 			p.store.produceChangelog(g.s)
 		}
 	}
+	if err := g.sendMarks(tx, started); err != nil { // the store knows now which deadlines the rows have
+		return false, err
+	}
 	ok, err := g.s.commit(ctx)
 	if err != nil || !ok {
 		return false, err
 	}
 	for _, p := range g.owned {
 		if p.store != nil {
-			p.store.committed(started)
+			p.store.committed(started, p.watermark)
 		}
 		p.committed()
 	}

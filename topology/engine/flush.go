@@ -17,17 +17,23 @@ import (
 const (
 	settleBytes = 4 << 20
 	settleFor   = 5 * time.Second
+	overdueFor  = 500 * time.Millisecond // where the next group waits for a timer of theirs
 )
 
-// flushDue starts to write settled rows when they are many or old. It waits for the write before.
-func (s *Store) flushDue(now time.Time) error {
+// flushDue starts to write settled rows when they are many or old, or when the watermark has passed a deadline of theirs: timers are
+// called for what LevelDB has. It waits for the write before.
+func (s *Store) flushDue(now time.Time, watermark event.UnixMilli) error {
 	s.filter.settle()
 	if len(s.flushed) == 1 {
 		if err := s.waitFlush(); err != nil {
 			return err
 		}
 	}
-	if len(s.settled)+len(s.settledFired) == 0 || s.settledBytes < settleBytes && now.Sub(s.settledAt) < settleFor {
+	if len(s.settled)+len(s.settledFired) == 0 {
+		return nil
+	}
+	age := now.Sub(s.settledAt)
+	if s.settledBytes < settleBytes && age < settleFor && (s.settledDeadline > watermark || age < overdueFor) {
 		return nil
 	}
 	return s.flush()
@@ -40,6 +46,7 @@ func (s *Store) flush() error {
 	}
 	s.flushing, s.flushingFired = s.settled, s.settledFired
 	s.settled, s.settledFired, s.settledBytes = make(map[string][]byte, len(s.flushing)), nil, 0
+	s.flushingDeadline, s.settledDeadline, s.flushingTo = s.settledDeadline, noDeadline, s.settledTo
 	done := make(chan error, 1)
 	s.flushed = done
 	rows, handled, offset := s.flushing, s.flushingFired, s.offset
@@ -85,6 +92,7 @@ func (s *Store) waitFlush() error {
 		return fmt.Errorf("writing committed rows of %s/%d: %w (the changelog has them; is the disk full?)", s.topic, s.partition, err)
 	}
 	s.nextDeadline = min(s.nextDeadline, s.nextDeadlineFlushed)
+	s.flushingDeadline, s.indexedTo = noDeadline, s.flushingTo
 	if s.nextDeadlineFlushed < s.scanFrom || s.firedTo != nil {
 		s.scanFrom, s.firedTo, s.refired = min(s.scanFrom, s.nextDeadlineFlushed), nil, true
 	}
@@ -113,12 +121,8 @@ func (s *Store) addRows(w *rowWriter, rows map[string][]byte) event.UnixMilli {
 		}
 	}
 	earliest := noDeadline
-	deadline := s.rt.spec.Hooks.Deadline
 	for _, r := range w.rows {
-		if r.value == nil || deadline == nil || IsReserved(r.key) {
-			continue
-		}
-		if at, ok := deadline(r.key, r.value); ok {
+		if at, ok := s.deadline(r.key, r.value); ok {
 			earliest = min(earliest, at)
 			buf = appendDeadline(buf[:0], at, r.key)
 			w.batch.Put(buf, nil)

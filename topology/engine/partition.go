@@ -181,6 +181,9 @@ func (p *Partition) join(g *generation, now time.Time) error {
 		}
 	}
 	p.restore(now)
+	if p.store != nil { // recovery has written all rows, with their deadlines
+		p.store.settledTo, p.store.flushingTo, p.store.indexedTo = p.watermark, p.watermark, p.watermark
+	}
 	return nil
 }
 

@@ -102,6 +102,8 @@ type Spec struct {
 	Upstream []string
 	// MarkTopics get this group's watermark: each partition sends it to each of theirs.
 	MarkTopics []string
+	// TimersSend says that Timer sends to MarkTopics: a watermark is told there once the timers up to it have been called.
+	TimersSend bool
 	// CheckKeys counts input records that stand in another partition than murmur2 of their key.
 	CheckKeys bool
 	Hooks     Hooks

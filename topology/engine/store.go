@@ -67,6 +67,12 @@ type Store struct {
 	firedTo             []byte
 	refired             bool
 	nextDeadlineFlushed event.UnixMilli // earliest deadline of the write under way; valid once it ended
+
+	// What the index does not know yet, where Spec.TimersSend. Deadlines are not later than the earliest of those rows; settledTo is the
+	// watermark of the last commit, and the other two follow it with the rows.
+	// Invariant: rows that were committed when the watermark was indexedTo are in the index. indexedTo ≤ flushingTo ≤ settledTo.
+	dirtyDeadline, settledDeadline, flushingDeadline event.UnixMilli
+	settledTo, flushingTo, indexedTo                 event.UnixMilli
 }
 
 // fired is an index entry that was handled, and the deadline that its row has instead, 0 for none: that one is indexed again, because
@@ -85,7 +91,8 @@ func (rt *Runtime) openStore(topic string, partition int32) (storage.Storage, er
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{rt: rt, topic: topic, partition: partition, db: db, dirty: map[string][]byte{}, settled: map[string][]byte{}, offset: -1, nextDeadline: noDeadline}
+	s := &Store{rt: rt, topic: topic, partition: partition, db: db, dirty: map[string][]byte{}, settled: map[string][]byte{}, offset: -1,
+		nextDeadline: noDeadline, dirtyDeadline: noDeadline, settledDeadline: noDeadline, flushingDeadline: noDeadline}
 	s.cache.limit = rt.cfg.CacheBytes / 8
 	if topic == rt.table {
 		rt.Partition(partition).store = s
@@ -224,12 +231,17 @@ func (s *Store) produceChangelog(to session) {
 			s.sentTo = r.Offset
 		}
 	}
-	i := 0
+	i, await := 0, s.rt.spec.TimersSend
 	s.dirtyBytes = 0 // until here rows that changed twice were counted twice
 	for key, value := range s.dirty {
 		s.dirtyBytes += len(key) + len(value)
 		if value != nil {
 			s.filter.add(key)
+		}
+		if await {
+			if at, ok := s.deadline(key, value); ok {
+				s.dirtyDeadline = min(s.dirtyDeadline, at)
+			}
 		}
 		r := &s.records[i]
 		i++
@@ -239,8 +251,8 @@ func (s *Store) produceChangelog(to session) {
 	s.rt.stats.changelog.Add(float64(i))
 }
 
-// committed makes the dirty rows committed ones.
-func (s *Store) committed(now time.Time) {
+// committed makes the dirty rows committed ones, which have all that came up to the watermark.
+func (s *Store) committed(now time.Time, watermark event.UnixMilli) {
 	if s.sentTo >= 0 {
 		s.offset = s.sentTo
 	}
@@ -257,13 +269,14 @@ func (s *Store) committed(now time.Time) {
 	s.settledBytes += s.dirtyBytes
 	s.settledFired = append(s.settledFired, s.fired...)
 	s.fired, s.dirtyBytes = nil, 0
+	s.settledDeadline, s.dirtyDeadline, s.settledTo = min(s.settledDeadline, s.dirtyDeadline), noDeadline, watermark
 }
 
 // rollback forgets what was not committed.
 func (s *Store) rollback() {
 	clear(s.dirty)
 	s.records = nil
-	s.fired, s.dirtyBytes = nil, 0
+	s.fired, s.dirtyBytes, s.dirtyDeadline = nil, 0, noDeadline
 	s.scanFrom, s.firedTo, s.refired = 0, nil, true
 	if s.recovered { // entries fired since the last commit are due again
 		s.nextDeadline = 0
@@ -291,8 +304,8 @@ func (s *Store) fire(now event.UnixMilli, limit int, fn func(key string, row []b
 	}
 	it := s.db.NewIterator(&util.Range{Start: start, Limit: appendDeadline(nil, now+1, "")}, nil)
 	defer it.Release()
-	n := 0
-	for it.Next() && n < limit {
+	n, at := 0, event.UnixMilli(0)
+	for n < limit && it.Next() {
 		entry := it.Key()
 		s.firedTo = append(s.firedTo[:0], entry...)
 		if _, ok := done[string(entry)]; ok {
@@ -300,7 +313,8 @@ func (s *Store) fire(now event.UnixMilli, limit int, fn func(key string, row []b
 		}
 		n++
 		s.fired = append(s.fired, fired{entry: string(entry)})
-		at, key := event.UnixMilli(binary.BigEndian.Uint64(entry[1:deadlineKeyAt])), string(entry[deadlineKeyAt:])
+		at = event.UnixMilli(binary.BigEndian.Uint64(entry[1:deadlineKeyAt]))
+		key := string(entry[deadlineKeyAt:])
 		row, err := s.Get(key)
 		if err != nil {
 			return n, err
@@ -310,8 +324,9 @@ func (s *Store) fire(now event.UnixMilli, limit int, fn func(key string, row []b
 		}
 		if wants, ok := s.rt.spec.Hooks.Deadline(key, row); !ok {
 			continue
-		} else if wants > at {
+		} else if wants > now {
 			s.fired[len(s.fired)-1].moved = wants
+			s.dirtyDeadline = min(s.dirtyDeadline, wants)
 			continue
 		}
 		if err := fn(key, row); err != nil {
@@ -321,7 +336,9 @@ func (s *Store) fire(now event.UnixMilli, limit int, fn func(key string, row []b
 	if err := it.Error(); err != nil {
 		return n, err
 	}
-	if n < limit {
+	if n == limit {
+		s.nextDeadline = at // the next entries may have the same deadline
+	} else {
 		s.nextDeadline, s.scanFrom, s.firedTo, s.refired = now+1, now+1, nil, false
 		next, err := s.db.deadlineFrom(now + 1)
 		if err != nil {
@@ -330,6 +347,22 @@ func (s *Store) fire(now event.UnixMilli, limit int, fn func(key string, row []b
 		s.nextDeadline = next
 	}
 	return n, nil
+}
+
+// deadline is when a row wants its timer.
+func (s *Store) deadline(key string, value []byte) (event.UnixMilli, bool) {
+	if s.rt.spec.Hooks.Deadline == nil || value == nil || IsReserved(key) {
+		return 0, false
+	}
+	return s.rt.spec.Hooks.Deadline(key, value)
+}
+
+// firedUpTo is the greatest event time up to which all timers have been called of rows that came up to it, given the watermark.
+func (s *Store) firedUpTo(watermark event.UnixMilli) event.UnixMilli {
+	if watermark < min(s.nextDeadline, s.dirtyDeadline, s.settledDeadline, s.flushingDeadline) {
+		return watermark
+	}
+	return min(s.indexedTo, s.nextDeadline-1)
 }
 
 // Iterator is not offered for group tables: callbacks read by key, and queries belong to views.

@@ -57,7 +57,7 @@ func testStore(t *testing.T, dir string, deadline func(string, []byte) (event.Un
 func commitStore(t *testing.T, s *Store, p *promised) {
 	t.Helper()
 	s.produceChangelog(p)
-	s.committed(time.Now())
+	s.committed(time.Now(), 0)
 }
 
 func want(t *testing.T, s *Store, key, value string) {

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"weir/topology/client"
+	"weir/topology/event"
 	"weir/topology/table"
 )
 
@@ -42,12 +43,30 @@ func PartitionOf(key string, n int32) int32 { return client.Partition([]byte(key
 // markEvery is how often a partition tells the next group how far it has come.
 const markEvery = time.Second
 
+// told is the watermark that the next group may know by now. What a timer finds must not come behind a watermark that is past its
+// deadline: it would be late there. So a watermark is told once the rows that were committed when it was reached are in the index and
+// their timers have been called. Rows that came since do not count: where events keep coming late there is always one whose deadline
+// has passed.
+//
+// A partition whose watermark is not told yet is not idle for the next group, which asks idle ones no more.
+func (p *Partition) told() (at event.UnixMilli, idle bool) {
+	if !p.rt.spec.TimersSend || p.store == nil {
+		return p.watermark, p.idle
+	}
+	at = max(p.marked, p.store.firedUpTo(p.watermark))
+	return at, p.idle && at == p.watermark
+}
+
 // markDue reports whether the watermark should be sent downstream now.
 func (p *Partition) markDue(now time.Time) bool {
-	if len(p.rt.spec.MarkTopics) == 0 || p.watermark == p.marked && p.idle == p.markedIdle {
+	if len(p.rt.spec.MarkTopics) == 0 {
+		return false
+	}
+	at, idle := p.told()
+	if at == p.marked && idle == p.markedIdle {
 		return false // a partition that never had a record says so too, once it is idle: it must not hold the others back
 	}
-	return p.idle != p.markedIdle || now.Sub(p.markedAt) >= markEvery
+	return idle != p.markedIdle || now.Sub(p.markedAt) >= markEvery
 }
 
 // sendMarks tells every partition of the next group this group's watermarks.
@@ -56,7 +75,8 @@ func (g *generation) sendMarks(tx *Tx, now time.Time) error {
 		if !p.markDue(now) {
 			continue
 		}
-		m := table.Mark{Source: g.rt.name, Partition: p.num, Partitions: g.partitions, WatermarkMs: int64(p.watermark), Idle: p.idle}
+		at, idle := p.told()
+		m := table.Mark{Source: g.rt.name, Partition: p.num, Partitions: g.partitions, WatermarkMs: int64(at), Idle: idle}
 		value, err := m.MarshalVT()
 		if err != nil {
 			return err
@@ -67,7 +87,7 @@ func (g *generation) sendMarks(tx *Tx, now time.Time) error {
 				tx.EmitTo(topic, to, key, value)
 			}
 		}
-		p.markedAt, p.marked, p.markedIdle = now, p.watermark, p.idle // taken back by restore if the transaction is aborted
+		p.markedAt, p.marked, p.markedIdle = now, at, idle // taken back by restore if the transaction is aborted
 	}
 	return nil
 }
