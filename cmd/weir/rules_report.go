@@ -54,7 +54,9 @@ func (p *reportPrinter) rules(r *backtest.Report) {
 	p.line("RULE\tSTATE\tHITS\tALERTS\tA DAY\tENTITIES\tORDERS\tALSO BY OTHERS\tHELD\tWITHDRAWN%s\tAT RISK", labels)
 	for _, x := range byAlerts(r.Rules) {
 		labels := ""
-		if l := x.Labels; l != nil {
+		if l := x.Labels; l == nil && r.All.Labels != nil {
+			labels = "\t-\t-"
+		} else if l != nil {
 			labels = fmt.Sprintf("\t%s\t%d", share(l.Precision, l.Alerts), l.Caught)
 		}
 		p.line("%s\t%s\t%d\t%d\t%.1f\t%d\t%d\t%d\t%d\t%d%s\t%s", x.ID, x.State, x.Hits, x.Alerts, x.AlertsPerDay, x.Entities, x.Orders, x.Shared.Orders,
@@ -73,6 +75,9 @@ func (p *reportPrinter) labels(r *backtest.Report) {
 	l := r.All.Labels
 	p.line("%d of %d episodes of planted fraud caught (%s), %d of %d alerts touch one (%s)", l.Caught, l.Episodes,
 		share(l.Recall, l.Episodes), l.Touching, l.Alerts, share(l.Precision, l.Alerts))
+	if l.Unjudged > 0 {
+		p.line("beside them %d alerts of rules that watch over operations, which is no question of fraud", l.Unjudged)
+	}
 	p.line("\nPATTERN\tEPISODES\tCAUGHT\tRECALL\tAFTER\tVALUE CAUGHT\tOF")
 	for _, x := range l.Patterns {
 		after := "-"

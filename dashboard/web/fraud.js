@@ -10,7 +10,7 @@ import { query, useAsk } from './api.js'
 import { arrange, without } from './queue.js'
 import { decide, decideAll, may, undo } from './decide.js'
 import { go, route, to } from './router.js'
-import { tell, undoLast, useKeys, who } from './notice.js'
+import { offersUndo, tell, undoLast, useKeys, who } from './notice.js'
 import { countOpen, followAlerts, frames, me } from './store.js'
 import * as f from './format.js'
 import { STATUS, entityOf, kindNoun, plural, short } from './say.js'
@@ -92,7 +92,8 @@ export function Fraud() {
 
   async function act(action, more = {}) {
     if (checked.size && action !== 'comment') return askBulk(action)
-    if (!alert || busy) return
+    if (!alert) return chosen && !offersUndo() && tell('Not decided: the alert has not loaded yet', { bad: true })
+    if (busy) return
     if (!may(action, alert.status)) return tell(`The alert is ${STATUS[alert.status][1].toLowerCase()}${alert.status === 'withdrawn' ? '' : ': reopen it first'}`, { bad: true })
     const author = await who()
     if (!author) return

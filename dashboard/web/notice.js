@@ -18,6 +18,7 @@ export function tell(text, { undo = null, bad = false } = {}) {
 }
 export const quiet = () => { clearTimeout(timer); notice.value = null }
 export const undoLast = () => { const n = notice.value; if (n?.undo) { quiet(); n.undo() } }
+export const offersUndo = () => !!notice.value?.undo
 
 export function Notice() {
   const n = notice.value

@@ -47,7 +47,7 @@ export function Tiles({ v }) {
     }),
     tile(['deliveries'], 'Late deliveries', overTime('funnel'), () => {
       const s = ratio(v.late, v.dated), d = s.now != null && s.before != null ? s.now - s.before : null
-      return { value: [[f.percent(s.now), s.now == null ? '' : '%']], delta: { v: d, text: points(d), good: -1 }, note: s.now == null ? 'none with a promise yet' : '', spark: shares(s) }
+      return { value: [[f.percent(s.now), s.now == null ? '' : '%']], delta: { v: d, text: points(d), good: -1 }, note: s.now == null ? 'no promise yet' : '', spark: shares(s) }
     }),
   ]
 }

@@ -14,7 +14,8 @@
 //	eval.go       closures over fields, operands and readings; three-valued
 //	explain.go    the numbers behind a predicate
 //	observe.go    Set.Observe
-//	judge.go      Set.Judge: reconcile, sequence, expect
+//	orderrule.go  reconcile, sequence, expect: as declared and compiled; milestones of an order
+//	judge.go      Set.Judge: one order before them
 //	cost.go       what a rule costs in state and time
 //
 // Three values: an unknown operand (a missing field, a feature that is still warming, a division by zero) makes a comparison

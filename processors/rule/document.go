@@ -72,7 +72,7 @@ type Definition struct {
 	Title    string `yaml:"title"`
 	Reason   string `yaml:"reason"`
 	Source   string `yaml:"source"`
-	Typology string `yaml:"typology"`
+	Typology string `yaml:"typology"` // Operations says that it looks for no fraud
 	Severity string `yaml:"severity"`
 	Score    *int   `yaml:"score"`
 	State    State  `yaml:"state"`

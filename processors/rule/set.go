@@ -59,6 +59,10 @@ const (
 	Critical Severity = "critical"
 )
 
+// Operations is the typology of rules that find what goes wrong in the shop, such as an order that is never shipped. It is no fraud:
+// where alerts are held to a truth of fraud, theirs do not count.
+const Operations = "operations"
+
 // Rule is a compiled rule.
 type Rule struct {
 	ID       string

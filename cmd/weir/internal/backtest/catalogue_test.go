@@ -29,17 +29,6 @@ func shippedRules(t testing.TB) *rule.Document {
 	return d
 }
 
-// ofFraud leaves out the rules that watch over operations: what they find is no fraud, and says nothing of precision.
-func ofFraud(d *rule.Document) *rule.Document {
-	var operations []string
-	for i := range d.Rules {
-		if d.Rules[i].Typology == "operations" {
-			operations = append(operations, d.Rules[i].ID)
-		}
-	}
-	return d.Without(operations...)
-}
-
 func compiled(t testing.TB, d *rule.Document) *rule.Set {
 	t.Helper()
 	set, err := rule.Compile(d)
@@ -71,7 +60,7 @@ func aMonth(orders, seed int64) shop.Options {
 func quality(t testing.TB, o shop.Options) *Report {
 	t.Helper()
 	records, truth := history(t, o)
-	r, err := Run(context.Background(), Options{Set: compiled(t, ofFraud(shippedRules(t))), Events: all(records), Truth: truth, TempDir: t.TempDir()})
+	r, err := Run(context.Background(), Options{Set: compiled(t, shippedRules(t)), Events: all(records), Truth: truth, TempDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"weir/processors/rule"
 	"weir/topology"
 	"weir/topology/alert"
 	"weir/topology/event"
@@ -44,10 +45,11 @@ type tally struct {
 	names  map[uint64]struct{} // entities
 }
 
-func (c *collection) newTally(number int) *tally {
+// newTally begins to count. What watches over operations is not held to the truth.
+func (c *collection) newTally(number int, typology string) *tally {
 	t := &tally{number: int32(number), orders: map[uint64]struct{}{}, risk: map[string]int64{},
 		names: map[uint64]struct{}{}, sample: sample{most: maxSamples}}
-	if c.run.Truth != nil {
+	if c.run.Truth != nil && typology != rule.Operations {
 		t.labels = newScored(c.run.Truth)
 	}
 	return t
@@ -58,9 +60,9 @@ func (r *run) collect(j *journey) (*collection, error) {
 	c := &collection{run: r, journey: j, rules: map[string]*tally{}, entities: map[uint64]struct{}{}, orders: map[uint64]int32{},
 		shared: map[string]int64{}, sample: sample{most: r.MaxAlerts}}
 	c.from, c.to = r.reported()
-	c.all = c.newTally(0)
+	c.all = c.newTally(0, "")
 	for i, rl := range j.set.Rules() {
-		c.rules[rl.ID] = c.newTally(i)
+		c.rules[rl.ID] = c.newTally(i, rl.Typology)
 	}
 	var failed error
 	j.cluster.Each(topology.GroupAlerts, func(key string, row []byte) bool {
@@ -118,8 +120,8 @@ func (c *collection) entity(key string, row *table.Case) {
 }
 
 // count counts one alert, and reports whether it stands.
-func (c *collection) count(t *tally, a *table.Alert) bool {
-	tallies := []*tally{t, c.all}
+func (c *collection) count(own *tally, a *table.Alert) bool {
+	tallies := []*tally{own, c.all}
 	if a.Shadow {
 		tallies = tallies[:1]
 	}
@@ -135,7 +137,11 @@ func (c *collection) count(t *tally, a *table.Alert) bool {
 			t.Held++
 		default:
 			t.Alerts++
-			if t.labels != nil {
+			switch {
+			case t.labels == nil:
+			case own.labels == nil:
+				t.labels.unjudged++
+			default:
 				t.labels.add(a, c.found)
 			}
 		}
@@ -150,10 +156,10 @@ func (c *collection) count(t *tally, a *table.Alert) bool {
 	if !a.Shadow {
 		for _, h := range a.HitsKept {
 			id := xxhash.Sum64String(h.OrderId)
-			if n, known := c.orders[id]; known && n != t.number {
+			if n, known := c.orders[id]; known && n != own.number {
 				c.orders[id] = manyRules
 			} else if !known && len(c.orders) < maxOrders {
-				c.orders[id] = t.number
+				c.orders[id] = own.number
 			}
 		}
 	}

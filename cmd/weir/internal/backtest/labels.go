@@ -15,6 +15,7 @@ type scored struct {
 	touching [101]int64
 	caught   map[int32]catch
 	false    map[string]*FalsePositive
+	unjudged int64 // alerts of rules that are not about fraud
 }
 
 // catch is how an episode was caught.
@@ -69,7 +70,7 @@ const maxMissed = 5
 
 // tell makes Labels of the episodes that lie in the time played.
 func (s *scored) tell(first, end event.UnixMilli) *Labels {
-	l := &Labels{FalsePositives: []FalsePositive{}}
+	l := &Labels{Unjudged: s.unjudged, FalsePositives: []FalsePositive{}}
 	patterns := map[string]*patternSum{}
 	all := newPatternSum("")
 	var byScore [101]patternSum

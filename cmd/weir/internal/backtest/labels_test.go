@@ -192,3 +192,19 @@ func TestPlantedFraudIsMeasured(t *testing.T) {
 		t.Errorf("caught by rule: %v", most)
 	}
 }
+
+// A rule that watches over operations finds what is no fraud, and touches episodes by chance.
+func TestOperationsAreNotHeldToTheTruth(t *testing.T) {
+	c := &collection{run: &run{Options: Options{Truth: someTruth(t)}, first: event.UnixMilli(ms(hour(0)))}, to: event.UnixMilli(ms(day(2)))}
+	c.all = c.newTally(0, "")
+	fraud, operations := c.newTally(1, "velocity"), c.newTally(2, rule.Operations)
+	c.orders = map[uint64]int32{}
+	c.count(fraud, anAlert("customer:c1", 80, "", hour(1)))
+	c.count(operations, anAlert("ip:a", 40, "", hour(2), hour(3)))
+	if l := c.tell(c.all).Labels; l.Caught != 1 || l.Alerts != 1 || l.Precision != 1 || l.Unjudged != 1 {
+		t.Errorf("all rules: %+v", l)
+	}
+	if out := c.tell(operations); out.Alerts != 1 || out.Labels != nil {
+		t.Errorf("the rule: %+v", out)
+	}
+}

@@ -101,9 +101,10 @@ type Labels struct {
 	Caught      int64     `json:"caught"`
 	Recall      float64   `json:"recall"`
 	Alerts      int64     `json:"alerts"`
-	Touching    int64     `json:"touching"`  // alerts that touch an episode
-	Precision   float64   `json:"precision"` // their share; 0 without alerts
-	Value       []Money   `json:"value"`     // captured in all episodes
+	Unjudged    int64     `json:"unjudged,omitempty"` // alerts beside them of rules with typology operations, which are not about fraud
+	Touching    int64     `json:"touching"`           // alerts that touch an episode
+	Precision   float64   `json:"precision"`          // their share; 0 without alerts
+	Value       []Money   `json:"value"`              // captured in all episodes
 	ValueCaught []Money   `json:"value_caught"`
 	Patterns    []Pattern `json:"patterns"`
 	Curve       []Point   `json:"curve"`
