@@ -76,7 +76,7 @@ bench: build ## measure weir on a Kafka (throughput, CPU, latency)
 	.ci/kafka exec bash -c 'kafka=$$WEIR_KAFKA; unset WEIR_KAFKA; exec ./bin/weir bench --brokers "$$kafka" $(ARGS)'
 
 .PHONY: crash
-crash: ## kill -9, freeze and scale weir on Apache Kafka, and kill the embedded broker
+crash: ## kill -9, freeze and scale weir and brokers of Apache Kafka, and kill the embedded broker
 	WEIR_TEST_KILLS=$(KILLS) $(GO) test -count=1 -timeout 30m -v -run 'TestKilledBroker' ./topology/broker
 	WEIR_CRASH=1 .ci/kafka exec $(GO) test -count=1 -timeout 60m -v -run 'Kill|Crash|Disturb' ./cmd/weir
 

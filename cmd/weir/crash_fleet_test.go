@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,6 +25,7 @@ import (
 type fleet struct {
 	t                    *testing.T
 	addr, source, prefix string
+	replicas             int // of each partition; 0: one
 	session              time.Duration
 	dir                  string
 	settings             string // beyond those of config
@@ -35,13 +37,13 @@ type fleet struct {
 // config is the same for all processes of the run, and for its view server.
 func (f *fleet) config() string {
 	return fmt.Sprintf(`
-kafka: {brokers: [%q]}
-topics: {prefix: %q, orders: %sorders, payments: %spayments, shipments: %sshipments, partitions: 4, replication: 1}
+kafka: {brokers: [%s]}
+topics: {prefix: %q, orders: %sorders, payments: %spayments, shipments: %sshipments, partitions: 4, replication: %d}
 watermark: {idle: 1h}
 session_timeout: %s
 heartbeat: 300ms
 log: {level: info}
-%s`, f.addr, f.prefix, f.source, f.source, f.source, f.session, f.settings)
+%s`, quoted(strings.Split(f.addr, ",")), f.prefix, f.source, f.source, f.source, max(f.replicas, 1), f.session, f.settings)
 }
 
 func (f *fleet) start(name string, args ...string) {
@@ -108,7 +110,7 @@ var generationStarted = regexp.MustCompile(`^time=(\S+) .*msg="generation starte
 // chaos kills, freezes and scales in random order, at random moments.
 func (f *fleet) chaos(r *rand.Rand, d disturbance) {
 	var plan []string
-	for action, n := range map[string]int{"kill": d.kills, "freeze": d.freezes, "scale": d.scalings} {
+	for action, n := range map[string]int{"kill": d.kills, "freeze": d.freezes, "scale": d.scalings, "outage": d.outages} {
 		for range n {
 			plan = append(plan, action)
 		}
@@ -117,6 +119,10 @@ func (f *fleet) chaos(r *rand.Rand, d disturbance) {
 	spare := []string{"two", "three"}
 	for _, action := range plan {
 		time.Sleep(leastPause + time.Duration(r.Int64N(int64(mostPause)))) // the random moment
+		if action == "outage" {
+			d.cluster.away(r.IntN(len(d.cluster.nodes)), time.Duration(r.Int64N(int64(mostAway))), r.IntN(3) == 0)
+			continue
+		}
 		names := make([]string, 0, len(f.running))
 		for name := range f.running {
 			names = append(names, name)
@@ -194,4 +200,11 @@ func (f *fleet) read(cl *kgo.Client) (rows tables) {
 		}
 	}
 	return rows
+}
+
+func quoted(all []string) string {
+	for i := range all {
+		all[i] = strconv.Quote(all[i])
+	}
+	return strings.Join(all, ", ")
 }

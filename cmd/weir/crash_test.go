@@ -34,6 +34,8 @@ import (
 // disturbance is how a crash test treats its processes.
 type disturbance struct {
 	kills, freezes, scalings int
+	outages                  int           // of a broker: killed or frozen, and back after up to mostAway
+	cluster                  *kafkaCluster // for outages
 	frozenFor                time.Duration // longer than the session timeout
 	session                  time.Duration
 	events                   [][]byte
@@ -42,13 +44,22 @@ type disturbance struct {
 
 // lasts is about how long the disturbance takes.
 func (d *disturbance) lasts() time.Duration {
-	return time.Duration(d.kills+d.freezes+d.scalings)*(leastPause+mostPause/2) + time.Duration(d.freezes)*d.frozenFor
+	return time.Duration(d.kills+d.freezes+d.scalings+d.outages)*(leastPause+mostPause/2) + time.Duration(d.freezes)*d.frozenFor + time.Duration(d.outages)*mostAway/2
+}
+
+// replicas is how many of each partition there are.
+func (d *disturbance) replicas() int {
+	if d.cluster != nil {
+		return len(d.cluster.nodes)
+	}
+	return 1
 }
 
 // Between two disturbances pass leastPause and up to mostPause more.
 const (
 	leastPause = 300 * time.Millisecond
 	mostPause  = 2 * time.Second
+	mostAway   = 20 * time.Second // of a broker: longer than sessions and transactions
 )
 
 // TestRowsSurviveKills is the small run that every test run affords, on the embedded broker. Those on Kafka are the large ones (make crash).
@@ -74,6 +85,14 @@ func TestRealRowsSurviveKillsOnKafka(t *testing.T) {
 	addr := crashKafka(t)
 	disturb(t, addr, disturbance{kills: 20, freezes: 3, scalings: 5, session: 6 * time.Second, frozenFor: 8 * time.Second,
 		events: linesOf(t, sharedFile(t, "dataco.ndjson.zst"))})
+}
+
+// One broker of three is away, while everything goes on around it.
+func TestRowsSurviveKillsOfBrokers(t *testing.T) {
+	crashKafka(t)
+	c := startKafkaCluster(t)
+	disturb(t, c.addr, disturbance{kills: 5, freezes: 1, scalings: 3, outages: 10, cluster: c, session: 6 * time.Second, frozenFor: 8 * time.Second,
+		events: fraudEvents(t, 20_000), alerts: true})
 }
 
 // crashKafka is the broker of the large runs.
@@ -105,12 +124,12 @@ func fraudEvents(t *testing.T, orders int64) [][]byte {
 func disturb(t *testing.T, addr string, d disturbance) {
 	run := fmt.Sprintf("crash%d-", time.Now().UnixMilli())
 	cl := dial(t, addr)
-	in := &crashInput{cl: cl, prefix: run, lines: d.events, over: d.lasts()}
+	in := &crashInput{cl: cl, prefix: run, lines: d.events, over: d.lasts(), replicas: d.replicas()}
 	in.makeTopics(t)
 
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d, %d events", seed, len(in.lines))
-	disturbed := &fleet{t: t, addr: addr, source: run, prefix: run + "b-", session: d.session, dir: t.TempDir(), running: map[string]*running{}}
+	disturbed := &fleet{t: t, addr: addr, replicas: d.replicas(), source: run, prefix: run + "b-", session: d.session, dir: t.TempDir(), running: map[string]*running{}}
 	disturbed.start("one")
 	var working sync.WaitGroup
 	chaosOver := make(chan struct{})
@@ -125,7 +144,7 @@ func disturb(t *testing.T, addr string, d disturbance) {
 
 	disturbed.settle(cl)
 
-	peaceful := &fleet{t: t, addr: addr, source: run, prefix: run + "a-", session: d.session, dir: t.TempDir(), running: map[string]*running{}}
+	peaceful := &fleet{t: t, addr: addr, replicas: d.replicas(), source: run, prefix: run + "a-", session: d.session, dir: t.TempDir(), running: map[string]*running{}}
 	peaceful.start("only")
 	peaceful.settle(cl)
 	want, got := sameTables(t, peaceful, disturbed, cl)
@@ -179,13 +198,15 @@ type crashInput struct {
 	lines  [][]byte
 	over   time.Duration // how long it takes to produce them
 	at     atomic.Value  // time of the event that was produced last, a string
+
+	replicas int
 }
 
 func (in *crashInput) topic(stream string) string { return in.prefix + stream }
 
 func (in *crashInput) makeTopics(t *testing.T) {
 	t.Helper()
-	r, err := kadm.NewClient(in.cl).CreateTopics(context.Background(), 4, 1, nil, in.topic("orders"), in.topic("payments"), in.topic("shipments"))
+	r, err := kadm.NewClient(in.cl).CreateTopics(context.Background(), 4, int16(in.replicas), nil, in.topic("orders"), in.topic("payments"), in.topic("shipments"))
 	if err = errors.Join(err, r.Error()); err != nil {
 		t.Fatal(err)
 	}

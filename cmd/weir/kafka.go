@@ -22,6 +22,9 @@ func (a *app) probe(ctx context.Context) (client.ClusterInfo, error) {
 	if err != nil {
 		return info, fmt.Errorf("%w\nkafka.brokers is %s (%s)", err, strings.Join(a.Kafka.Brokers, ","), a.Origin("kafka.brokers"))
 	}
+	for _, err := range info.Away {
+		a.log.Warn("a broker does not answer; going on without it", "error", err)
+	}
 	a.log.Debug("kafka answers", "cluster", info.ID, "version", info.Version, "brokers", strings.Join(info.Brokers, ","))
 	return info, nil
 }

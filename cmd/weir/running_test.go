@@ -333,7 +333,7 @@ func (r *running) stop() {
 // dial opens a Kafka client that partitions as Java does.
 func dial(t *testing.T, kafka string, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(kafka), kgo.ProducerBatchCompression(kgo.SnappyCompression())}, opts...)...)
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(strings.Split(kafka, ",")...), kgo.ProducerBatchCompression(kgo.SnappyCompression())}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,13 +2,17 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // ClusterInfo is what a cluster says about itself.
@@ -17,6 +21,8 @@ type ClusterInfo struct {
 	Brokers    []string // advertised host:port, sorted
 	Controller int32
 	Version    string // the Kafka version that its API versions match best, for example "v4.1"
+	// Away are brokers that the cluster names and that do not answer, while others do: each with cause and remedy.
+	Away []error
 }
 
 // requirement is an API version without which weir cannot work, and what needs it.
@@ -34,10 +40,51 @@ var requirements = []requirement{
 	{kmsg.IncrementalAlterConfigs, 0, "topic configuration", "2.3"},
 }
 
-const probeTimeout = 15 * time.Second
+const (
+	probeTimeout = 15 * time.Second
+	// versionsTimeout is for one broker: one that hangs accepts connections and says nothing.
+	versionsTimeout = dialTimeout + time.Second
+)
 
-// Probe connects once with cfg and tells what answers. An error is an *Error wherever the cause can be told.
+// Probe connects once to each of cfg's brokers and tells what the first one says that answers. A broker that is away is no error where another one answers: a cluster goes on
+// without it, and so must whoever is started meanwhile. An error is an *Error wherever the cause can be told.
 func Probe(ctx context.Context, cfg Config) (ClusterInfo, error) {
+	type answer struct {
+		info ClusterInfo
+		err  error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make([]chan answer, len(cfg.Brokers))
+	first := make(chan ClusterInfo, len(cfg.Brokers))
+	for i, seed := range cfg.Brokers {
+		answers[i] = make(chan answer, 1)
+		go func() {
+			one := cfg
+			one.Brokers = []string{seed}
+			info, err := probe(ctx, one)
+			if err == nil {
+				first <- info
+			}
+			answers[i] <- answer{info, err}
+		}()
+	}
+	last := answer{err: errors.New("no broker is named: set kafka.brokers")}
+	for i := len(answers) - 1; i >= 0; i-- { // of several mistakes the first one's is told
+		select {
+		case info := <-first:
+			return info, nil
+		case last = <-answers[i]:
+			if last.err == nil {
+				return last.info, nil
+			}
+		}
+	}
+	return last.info, last.err
+}
+
+// probe asks one seed about the cluster.
+func probe(ctx context.Context, cfg Config) (ClusterInfo, error) {
 	opts, err := cfg.With(
 		kgo.RequestRetries(1),
 		kgo.RetryTimeout(dialTimeout),
@@ -65,27 +112,66 @@ func Probe(ctx context.Context, cfg Config) (ClusterInfo, error) {
 	}
 	slices.Sort(info.Brokers)
 
-	apis, err := adm.ApiVersions(ctx)
-	if err != nil {
-		return info, Diagnose(cfg, err)
-	}
-	for _, api := range apis.Sorted() {
-		if api.Err != nil {
-			// The seed answered but a broker it advertises does not: the advertised address is what must be mended.
-			return info, advertised(cfg, meta, api.NodeID, api.Err)
+	answers := askVersions(ctx, cl, meta)
+	slices.SortFunc(answers, func(a, b versions) int { return int(a.node - b.node) })
+	for _, a := range answers {
+		if a.err != nil {
+			// A seed answered but a broker it advertises does not: it is away, or the advertised address is what must be mended.
+			info.Away = append(info.Away, advertised(cfg, meta, a.node, a.err))
+			continue
 		}
-		info.Version = api.VersionGuess()
-		for _, need := range requirements {
-			if got, ok := api.KeyMaxVersion(need.key.Int16()); !ok || got < need.version {
-				return info, &Error{
-					Broker: fmt.Sprint("broker ", api.NodeID),
-					Cause:  fmt.Sprintf("the broker (%s) is too old for %s", info.Version, need.why),
-					Remedy: fmt.Sprintf("use Apache Kafka %s or later, or another cluster that speaks %s version %d", need.since, need.key.Name(), need.version),
-				}
+		info.Version = kversion.FromApiVersionsResponse(a.response).VersionGuess()
+		if err := a.suffice(info.Version); err != nil {
+			return info, err
+		}
+	}
+	if len(info.Away) == len(answers) && len(answers) > 0 {
+		return info, info.Away[0]
+	}
+	return info, nil
+}
+
+// versions is what a broker says it speaks.
+type versions struct {
+	node     int32
+	response *kmsg.ApiVersionsResponse
+	err      error
+}
+
+// askVersions asks every broker at once.
+func askVersions(ctx context.Context, cl *kgo.Client, meta kadm.Metadata) []versions {
+	ctx, cancel := context.WithTimeout(ctx, versionsTimeout)
+	defer cancel()
+	answers := make([]versions, len(meta.Brokers))
+	var asked sync.WaitGroup
+	for i, b := range meta.Brokers {
+		asked.Go(func() {
+			req := kmsg.NewPtrApiVersionsRequest()
+			req.ClientSoftwareName, req.ClientSoftwareVersion = "weir", "1"
+			resp, err := req.RequestWith(ctx, cl.Broker(int(b.NodeID)))
+			if err == nil {
+				err = kerr.ErrorForCode(resp.ErrorCode)
+			}
+			answers[i] = versions{b.NodeID, resp, err}
+		})
+	}
+	asked.Wait()
+	return answers
+}
+
+// suffice is an error where a broker lacks what weir needs.
+func (v *versions) suffice(guess string) error {
+	for _, need := range requirements {
+		i := slices.IndexFunc(v.response.ApiKeys, func(k kmsg.ApiVersionsResponseApiKey) bool { return k.ApiKey == need.key.Int16() })
+		if i < 0 || v.response.ApiKeys[i].MaxVersion < need.version {
+			return &Error{
+				Broker: fmt.Sprint("broker ", v.node),
+				Cause:  fmt.Sprintf("the broker (%s) is too old for %s", guess, need.why),
+				Remedy: fmt.Sprintf("use Apache Kafka %s or later, or another cluster that speaks %s version %d", need.since, need.key.Name(), need.version),
 			}
 		}
 	}
-	return info, nil
+	return nil
 }
 
 func advertised(cfg Config, meta kadm.Metadata, node int32, err error) error {
@@ -97,7 +183,7 @@ func advertised(cfg Config, meta kadm.Metadata, node int32, err error) error {
 		return &Error{
 			Broker: addr,
 			Cause:  fmt.Sprintf("%v answered, but the cluster advertises %s, which does not: %v", cfg.Brokers, addr, err),
-			Remedy: "make advertised.listeners of that broker an address that this machine can reach",
+			Remedy: "make advertised.listeners of that broker an address that this machine can reach, if it is not just away",
 			Err:    err,
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
@@ -141,6 +142,31 @@ func TestFailedConnectionNamesCauseAndRemedy(t *testing.T) {
 			t.Log(e)
 			if !strings.Contains(e.Cause, c.cause) || !strings.Contains(e.Remedy, c.remedy) {
 				t.Errorf("cause should say %q, remedy %q", c.cause, c.remedy)
+			}
+		})
+	}
+}
+
+// One broker of three that hangs, or is gone, holds nobody up: the cluster goes on without it.
+func TestABrokerThatIsAwayIsGoneOnWithout(t *testing.T) {
+	c := cluster(t, kfake.NumBrokers(3))
+	hung := c.ListenAddrs()[1]
+	release := make(chan struct{})
+	t.Cleanup(func() { close(release) }) // before the cluster's own
+	c.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if c.CurrentNode() != 1 {
+			return nil, nil, false
+		}
+		c.SleepControl(func() { <-release })
+		return nil, nil, false
+	})
+	for name, seeds := range map[string][]string{"as a seed": {hung, c.ListenAddrs()[0]}, "not named": {c.ListenAddrs()[2]}, "a seed is gone": {unused(t), silent(t), c.ListenAddrs()[0]}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			info, err := Probe(context.Background(), Config{Brokers: seeds})
+			if err != nil || len(info.Brokers) != 3 || len(info.Away) != 1 || !strings.Contains(info.Away[0].Error(), hung) {
+				t.Errorf("%+v, %v; %s hangs", info, err, hung)
 			}
 		})
 	}

@@ -18,6 +18,7 @@
 //	store.go          storage.Storage: overlay of uncommitted rows over LevelDB
 //	flush.go          settled rows become LevelDB's
 //	level.go          LevelDB: layout, options, identity, repair by wiping
+//	stuck.go          warnings where nothing gets on
 //	align.go          source topics of a partition kept close in event time
 //	filter.go         which keys LevelDB does not have
 //	stock.go          the same group on unmodified goka, for comparing

@@ -80,6 +80,7 @@ type claim struct {
 	end      int64     // high watermark of the last fetch
 	lastAt   time.Time // wall time when it arrived here
 	recordAt time.Time // its Kafka timestamp
+	warnedAt time.Time // that it is stuck
 }
 
 func (c *claim) Topic() string                            { return c.topic }
@@ -124,6 +125,7 @@ func (g *generation) setup(ctx context.Context, h sarama.ConsumerGroupHandler) e
 		case <-done:
 		}
 	}()
+	go g.warnOfSlowRecovery(time.Now(), done)
 	err := h.Setup(g)
 	close(done)
 	<-watched

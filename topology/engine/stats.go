@@ -95,6 +95,7 @@ func (g *generation) report(now time.Time) {
 		return
 	}
 	g.reportedAt = now
+	g.warnOfStuck(now)
 	st := g.rt.stats
 	for _, c := range g.claims {
 		p := strconv.Itoa(int(c.partition))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"weir/configs"
 	"weir/processors/rule"
@@ -47,9 +48,7 @@ func FollowRules(ctx context.Context, cfg *configs.Config, deps Deps) (*RuleFoll
 	}
 	f.newest = rulebook.Book{Document: book.file}
 	f.inForce = f.newest
-	ctx, cancel := context.WithTimeout(ctx, rulesWithin)
-	defer cancel()
-	newest, err := book.store.Read(ctx)
+	newest, err := f.readFirst(ctx)
 	if errors.Is(err, rulebook.ErrMissing) {
 		return f, nil // a view server may be started before the groups: the book is found once it is there
 	}
@@ -61,6 +60,25 @@ func FollowRules(ctx context.Context, cfg *configs.Config, deps Deps) (*RuleFoll
 		f.log.Info("rules in force", "revision", 0, "rules", len(book.file.Rules), "from", book.fileName)
 	}
 	return f, nil
+}
+
+// readFirst reads the book. The broker that leads it may be away just now: until another one leads it, nobody can tell the rules, and to
+// go on with others would be wrong.
+func (f *RuleFollower) readFirst(ctx context.Context) (rulebook.Book, error) {
+	ctx, cancel := context.WithTimeout(ctx, rulesWithin)
+	defer cancel()
+	for {
+		newest, err := f.store.Read(ctx)
+		if err == nil || errors.Is(err, rulebook.ErrMissing) || errors.Is(err, kerr.TopicAuthorizationFailed) || ctx.Err() != nil {
+			return newest, err
+		}
+		f.log.Warn("the rule book cannot be read yet; trying again", "topic", f.store.Topic, "error", err)
+		select {
+		case <-ctx.Done():
+			return newest, err
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // rulesGauge is one for the process, whoever follows the rules in it.
