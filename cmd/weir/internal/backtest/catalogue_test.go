@@ -139,6 +139,9 @@ func (q *qualitySums) add(r *Report) {
 	}
 	for i := range r.Rules {
 		rr := &r.Rules[i]
+		if rr.Labels == nil { // of operations
+			continue
+		}
 		sum := q.rules[rr.ID]
 		if sum == nil {
 			sum = &RuleReport{ID: rr.ID, State: rr.State, Tally: Tally{Labels: new(Labels)}}
