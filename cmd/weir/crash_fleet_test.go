@@ -43,7 +43,7 @@ watermark: {idle: 1h}
 session_timeout: %s
 heartbeat: 300ms
 log: {level: info}
-%s`, quoted(strings.Split(f.addr, ",")), f.prefix, f.source, f.source, f.source, max(f.replicas, 1), f.session, f.settings)
+%s`, strings.ReplaceAll(strconv.Quote(f.addr), ",", `", "`), f.prefix, f.source, f.source, f.source, max(f.replicas, 1), f.session, f.settings)
 }
 
 func (f *fleet) start(name string, args ...string) {
@@ -200,11 +200,4 @@ func (f *fleet) read(cl *kgo.Client) (rows tables) {
 		}
 	}
 	return rows
-}
-
-func quoted(all []string) string {
-	for i := range all {
-		all[i] = strconv.Quote(all[i])
-	}
-	return strings.Join(all, ", ")
 }

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"weir/topology/broker/kafkatest"
 )
 
 // kafkaCluster is three Apache Kafka brokers, any one of which may be away: all topics have three replicas, two of which must be in sync.
@@ -84,7 +86,7 @@ func freePort(t *testing.T) int {
 func (c *kafkaCluster) start(i int) (listening func()) {
 	c.t.Helper()
 	n := &c.nodes[i]
-	n.cmd = exec.Command("../../.ci/kafka", "run")
+	n.cmd = kafkatest.Command(c.t, "run")
 	n.cmd.Env = append(os.Environ(), "KAFKA_DATA="+n.data, fmt.Sprint("KAFKA_PORT=", n.port), "KAFKA_QUORUM="+c.quorum, fmt.Sprint("KAFKA_NODE=", i+1))
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the script and Java go together
 	n.cmd.Stderr = os.Stderr

@@ -46,41 +46,40 @@ const (
 	versionsTimeout = dialTimeout + time.Second
 )
 
-// Probe connects once to each of cfg's brokers and tells what the first one says that answers. A broker that is away is no error where another one answers: a cluster goes on
-// without it, and so must whoever is started meanwhile. An error is an *Error wherever the cause can be told.
+// Probe connects once to each of cfg's brokers and tells what the first one says that answers. A broker that is away is no error where
+// another one answers: a cluster goes on without it, and so must whoever is started meanwhile. An error is an *Error wherever the cause can
+// be told; of several mistakes it is the first broker's.
 func Probe(ctx context.Context, cfg Config) (ClusterInfo, error) {
+	if len(cfg.Brokers) == 0 {
+		return ClusterInfo{}, errors.New("no broker is named: set kafka.brokers")
+	}
 	type answer struct {
+		seed int
 		info ClusterInfo
 		err  error
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers := make([]chan answer, len(cfg.Brokers))
-	first := make(chan ClusterInfo, len(cfg.Brokers))
+	answers := make(chan answer, len(cfg.Brokers))
 	for i, seed := range cfg.Brokers {
-		answers[i] = make(chan answer, 1)
 		go func() {
 			one := cfg
 			one.Brokers = []string{seed}
 			info, err := probe(ctx, one)
-			if err == nil {
-				first <- info
-			}
-			answers[i] <- answer{info, err}
+			answers <- answer{i, info, err}
 		}()
 	}
-	last := answer{err: errors.New("no broker is named: set kafka.brokers")}
-	for i := len(answers) - 1; i >= 0; i-- { // of several mistakes the first one's is told
-		select {
-		case info := <-first:
-			return info, nil
-		case last = <-answers[i]:
-			if last.err == nil {
-				return last.info, nil
-			}
+	var first answer
+	for range cfg.Brokers {
+		a := <-answers
+		if a.err == nil || a.seed == 0 {
+			first = a
+		}
+		if a.err == nil {
+			break
 		}
 	}
-	return last.info, last.err
+	return first.info, first.err
 }
 
 // probe asks one seed about the cluster.

@@ -59,9 +59,7 @@ func TestACallbackFailsInTheMiddleOfABatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- rt.Run(ctx) }()
+	stop := run(t, rt)
 	want := map[string]uint64{}
 	for i := range records {
 		if i%7 != 0 {
@@ -72,10 +70,7 @@ func TestACallbackFailsInTheMiddleOfABatch(t *testing.T) {
 	for deadline := time.Now().Add(time.Minute); len(got) > len(want) && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		got = c.rows(t, c.second())
 	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	stop()
 	check(t, got, want)
 	if !again.Load() {
 		t.Error("nothing failed")

@@ -135,14 +135,19 @@ func (c *counting) start(t *testing.T, instance, dir string, g Guarantee) (stop 
 	if err != nil {
 		t.Fatal(err)
 	}
+	return run(t, first, second)
+}
+
+// run runs runtimes until the returned function is called, which waits until they have ended.
+func run(t *testing.T, runtimes ...*Runtime) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 2)
-	for _, rt := range []*Runtime{first, second} {
+	done := make(chan error, len(runtimes))
+	for _, rt := range runtimes {
 		go func() { done <- rt.Run(ctx) }()
 	}
 	return func() {
 		cancel()
-		for range 2 {
+		for range runtimes {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}

@@ -322,7 +322,7 @@ func (s *Store) fire(now event.UnixMilli, limit int, fn func(key string, row []b
 		if row == nil {
 			continue
 		}
-		if wants, ok := s.rt.spec.Hooks.Deadline(key, row); !ok {
+		if wants, ok := s.deadline(key, row); !ok {
 			continue
 		} else if wants > now {
 			s.fired[len(s.fired)-1].moved = wants

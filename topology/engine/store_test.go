@@ -232,7 +232,7 @@ func TestCacheStaysWithinItsLimit(t *testing.T) {
 // Rows of a quiet key are deleted once every source partition has passed their deadline, on this and on the next instance.
 func TestTimersDeleteRowsByWatermark(t *testing.T) {
 	c := newCounting(t, cluster(t), 2)
-	run := func(instance string) (stop func()) {
+	start := func(instance string) (stop func()) {
 		rt, err := New(Config{Kafka: client.Config{Brokers: c.brokers}, Instance: instance, DataDir: t.TempDir(), Idle: time.Hour, LeaveOnStop: true, Heartbeat: 300 * time.Millisecond}, c.first(), func(rt *Runtime) Spec {
 			cb := func(ctx goka.Context, msg any) {
 				at := event.UnixMilli(binary.BigEndian.Uint64(msg.([]byte)))
@@ -251,10 +251,7 @@ func TestTimersDeleteRowsByWatermark(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 1)
-		go func() { done <- rt.Run(ctx) }()
-		return func() { cancel(); <-done }
+		return run(t, rt)
 	}
 	cl := newClient(t, c.brokers, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	put := func(p int32, key string, at uint64) {
@@ -273,7 +270,7 @@ func TestTimersDeleteRowsByWatermark(t *testing.T) {
 			keys = slices.Sorted(maps.Keys(c.rows(t, c.first())))
 		}
 	}
-	stop := run("a")
+	stop := start("a")
 	put(0, "quiet", 10_000)
 	put(1, "busy", 10_000)
 	waitKeys("busy", "quiet")
@@ -281,7 +278,7 @@ func TestTimersDeleteRowsByWatermark(t *testing.T) {
 	put(1, "busy", 20_000)
 	waitKeys("busy", "other")
 	stop()
-	defer run("b")()
+	defer start("b")()
 	put(0, "last", 40_000)
 	waitKeys("busy", "last") // other's deadline was known to b from the changelog
 }

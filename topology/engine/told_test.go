@@ -40,15 +40,7 @@ func reminders(t *testing.T, c *counting) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- rt.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(run(t, rt))
 }
 
 // received is what the next group is sent, in order.
@@ -116,7 +108,6 @@ func TestTimersComeBeforeTheWatermarkThatCallsThem(t *testing.T) {
 
 	// Where events keep coming late, there is always a row whose deadline has passed. Watermarks are told all the same.
 	var now atomic.Int64
-	now.Store(days)
 	over := make(chan struct{})
 	shop := make(chan struct{})
 	go func() {

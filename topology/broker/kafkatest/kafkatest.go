@@ -100,6 +100,12 @@ func answers(ctx context.Context, addr string) error {
 // Tool is one of Kafka's own tools, such as org.apache.kafka.tools.ConsoleProducer, ready to be run by the test.
 func Tool(t testing.TB, class string, args ...string) *exec.Cmd {
 	t.Helper()
+	return Command(t, append([]string{"tool", class}, args...)...)
+}
+
+// Command is .ci/kafka with arguments, ready to be run by the test.
+func Command(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
 	script, err := runnable()
 	if errors.Is(err, errMissing) {
 		SkipLoudly(t, err.Error())
@@ -107,7 +113,7 @@ func Tool(t testing.TB, class string, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return exec.CommandContext(t.Context(), script, append([]string{"tool", class}, args...)...)
+	return exec.CommandContext(t.Context(), script, args...)
 }
 
 // runnable is .ci/kafka, if what it needs is here.
