@@ -46,8 +46,9 @@ type generation struct {
 	torn          bool // it ended between two barriers: what it has done must be dropped, but callbacks may still run
 	paused        map[topicPartition]struct{}
 	heldPerRecord float64 // as of the last transaction that held any
-	timersLeft    bool    // more timers were due than one barrier fires
-	polled        int     // records of the last poll
+	ends          atomic.Pointer[ends]
+	timersLeft    bool // more timers were due than one barrier fires
+	polled        int  // records of the last poll
 	polledAt      time.Time
 	reportedAt    time.Time
 }
@@ -222,6 +223,7 @@ func (g *generation) loop(ctx context.Context) (err error) {
 		case <-g.live.Done():
 		}
 	}()
+	go g.watchEnds(g.live)
 	for {
 		if g.isOver() {
 			return g.rollback(nil)

@@ -1,6 +1,13 @@
 package engine
 
-import "time"
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
 
 // An open transaction holds the readers of its partitions back. Its producer ends it, or Kafka does after the transaction timeout.
 // Where Kafka itself has crashed, it can be that nobody ever does: its records stay, and readers wait behind them for ever. Only an
@@ -10,19 +17,56 @@ const (
 	stuckRemedy = "if Kafka has crashed, a transaction may stand open there: `kafka-transactions.sh find-hanging` names it, `abort` ends it"
 )
 
-// stuck reports that records have waited for long though the broker answers.
-func (c *claim) stuck(now time.Time) bool {
-	return !c.caughtUp() && now.Sub(c.lastAt) >= stuckFor && now.Sub(c.warnedAt) >= stuckFor
+// ends is where the claims' partitions ended when that was asked. Of a partition whose records cannot be read no fetch says so.
+type ends struct {
+	asked time.Time
+	at    kadm.ListedOffsets
 }
 
-// warnOfStuck tells which partitions do not get on, once a minute.
+// watchEnds asks once a minute, until ctx ends. What fails then fails for fetches too, which say so.
+func (g *generation) watchEnds(ctx context.Context) {
+	t := time.NewTicker(stuckFor)
+	defer t.Stop()
+	topics := slices.Collect(maps.Keys(g.topics))
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-t.C:
+			if at, err := kadm.NewClient(g.s.client()).ListEndOffsets(ctx, topics...); err == nil {
+				g.ends.Store(&ends{now, at})
+			}
+		}
+	}
+}
+
+// fetchWithin is how long a record that is there may take until it comes.
+const fetchWithin = 10 * time.Second
+
+// waits tells up to where records wait that should have come.
+func (e *ends) waits(c *claim, now time.Time) (to int64, waits bool) {
+	to = c.end
+	if e != nil && now.Sub(e.asked) >= fetchWithin {
+		if o, ok := e.at.Lookup(c.topic, c.partition); ok && o.Err == nil {
+			to = max(to, o.Offset)
+		}
+	}
+	return to, c.position >= 0 && c.position < to
+}
+
+// warnOfStuck tells which partitions have not got on for long though records wait, once a minute.
 func (g *generation) warnOfStuck(now time.Time) {
+	known := g.ends.Load()
 	for tp, c := range g.claims {
-		if _, paused := g.paused[tp]; paused || !c.stuck(now) {
+		if _, paused := g.paused[tp]; paused || now.Sub(c.lastAt) < stuckFor || now.Sub(c.warnedAt) < stuckFor {
+			continue
+		}
+		to, waits := known.waits(c, now)
+		if !waits {
 			continue
 		}
 		c.warnedAt = now
-		g.rt.log.Warn("records wait and cannot be read", "topic", c.topic, "partition", c.partition, "from", c.position, "to", c.end,
+		g.rt.log.Warn("records wait and cannot be read", "topic", c.topic, "partition", c.partition, "from", c.position, "to", to,
 			"since", c.lastAt, "remedy", stuckRemedy)
 	}
 }

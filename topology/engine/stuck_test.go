@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 func TestPartitionsThatDoNotGetOnAreNamed(t *testing.T) {
@@ -23,6 +25,7 @@ func TestPartitionsThatDoNotGetOnAreNamed(t *testing.T) {
 		g.claims[c.topicPartition] = c
 	}
 	g.paused[topicPartition{"deltas", 3}] = struct{}{}
+	g.claims[topicPartition{"deltas", 5}] = &claim{topicPartition: topicPartition{"deltas", 5}, position: 10, end: 10, lastAt: now.Add(-time.Hour)} // the fetches know of no more
 	for _, after := range []time.Duration{0, 10 * time.Second, stuckFor} {
 		g.claims[topicPartition{"deltas", 2}].lastAt = now.Add(after)
 		g.warnOfStuck(now.Add(after))
@@ -35,5 +38,15 @@ func TestPartitionsThatDoNotGetOnAreNamed(t *testing.T) {
 		if !strings.Contains(line, "partition=4 from=8 to=10") || !strings.Contains(line, "find-hanging") {
 			t.Error(line)
 		}
+	}
+
+	said.Reset()
+	g.claims = map[topicPartition]*claim{{"deltas", 5}: g.claims[topicPartition{"deltas", 5}]}
+	g.ends.Store(&ends{now, kadm.ListedOffsets{"deltas": {5: {Topic: "deltas", Partition: 5, Offset: 12}}}})
+	for _, after := range []time.Duration{time.Second, fetchWithin, fetchWithin + time.Second} {
+		g.warnOfStuck(now.Add(after))
+	}
+	if text := said.String(); strings.Count(text, "partition=5 from=10 to=12") != 1 {
+		t.Errorf("of records that no fetch brings it is said: %q, want once", text)
 	}
 }
